@@ -1,0 +1,555 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/spooljobs/spool/internal/codec"
+	"github.com/spooljobs/spool/internal/store"
+)
+
+// courier is an engine's line into one queue. It has one call in flight: while it flies, finished jobs pile up; the
+// next call finishes them all and claims as many as there is room for. Handlers never talk to Redis for bookkeeping.
+type courier struct {
+	e    *engine
+	q    *store.Queue
+	rank int // among the engine's queues; lower first
+	wake chan struct{}
+
+	// Used by the courier's goroutine alone.
+	number uint64 // of the last call under this registration
+	kept   uint64 // of the last call that was answered
+
+	// Guarded by engine.mu.
+	seat      *store.Engine   // the registration; nil while there is none
+	runs      map[string]*run // what it holds, by stored id
+	plain     []store.Verdict // not yet told: plain ones,
+	others    []store.Verdict // and the others
+	inCall    int             // verdicts in the call that flies
+	work      [2]bool         // claimable work is expected, by lane
+	backlog   [2]bool         // the last answer left more than it took
+	looked    [2]time.Time    // when a claim with room last found nothing more
+	due       [2]time.Time    // when the next job is due, by the local clock
+	owed      bool            // a call is owed, whatever there is to say: a marker was taken
+	suspects  int             // held
+	kinds     []string        // of parked jobs that handlers here know
+	refused   int             // verdicts that a former registration could not deliver
+	reconcile bool            // what Redis says it holds and what it runs may differ
+	mismatch  int             // beats in a row that said so
+	flight    time.Duration   // of a call, a decaying mean
+	clock     time.Duration   // the server's clock less the local one
+	until     time.Time       // no call before this: the server answered with an error
+	gone      bool            // the goroutine has ended
+	stalled   time.Duration   // of the wait after an error
+}
+
+func newCourier(e *engine, rank int, q *store.Queue) *courier {
+	return &courier{e: e, q: q, rank: rank, wake: make(chan struct{}, 1), runs: map[string]*run{}, work: [2]bool{true, true}, owed: true}
+}
+
+// kick makes the courier look whether there is something to do.
+func (c *courier) kick() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// owe makes the courier call: work is expected in a lane.
+func (c *courier) owe(lane Lane) {
+	c.e.mu.Lock()
+	c.owed, c.work[lane] = true, true
+	c.e.mu.Unlock()
+	c.kick()
+}
+
+// run is the courier's goroutine.
+func (c *courier) run() {
+	defer func() {
+		c.e.mu.Lock()
+		c.gone = true
+		c.e.mu.Unlock()
+		c.e.signal()
+	}()
+	for {
+		if !c.ready() {
+			return
+		}
+		call := c.compose()
+		if call != nil {
+			c.exchange(call)
+			continue
+		}
+		c.e.mu.Lock()
+		end := c.e.closing && c.undelivered() == 0
+		c.e.mu.Unlock()
+		if end {
+			c.leave()
+			return
+		}
+		c.rest()
+	}
+}
+
+// ready sees to it that there is a registration, and waits out an error of the server. It returns false when the
+// engine has no more use for the courier.
+func (c *courier) ready() bool {
+	for {
+		c.e.mu.Lock()
+		seat, pause := c.seat, time.Until(c.until)
+		idle := c.e.closing && (c.seat == nil || c.undelivered() == 0)
+		c.e.mu.Unlock()
+		switch {
+		case c.e.calls.Err() != nil, seat == nil && idle:
+			return false
+		case pause > 0 && !idle:
+			c.sleep(pause)
+		case seat == nil:
+			c.register()
+		default:
+			return true
+		}
+	}
+}
+
+func (c *courier) sleep(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			return
+		case <-c.e.calls.Done():
+			return
+		case <-c.e.stopping:
+			// Only the end of the engine cuts a pause short, and only once.
+			select {
+			case <-timer.C:
+			case <-c.e.calls.Done():
+			case <-c.wake:
+			}
+			return
+		}
+	}
+}
+
+// about is what an engine says of itself to those who look.
+type about struct {
+	Worker  string `msgpack:"worker"`
+	Threads int    `msgpack:"threads"`
+	Reactor int    `msgpack:"reactor"`
+}
+
+func (c *courier) register() {
+	info, err := codec.Marshal(&about{c.e.cfg.Identity, c.e.cfg.ThreadSlots, c.e.cfg.ReactorSlots})
+	if err != nil {
+		panic("bug: " + err.Error())
+	}
+	id := uuid.NewString()
+	var seat *store.Engine
+	err = c.e.gate.do(c.e.calls, func() (err error) {
+		seat, err = c.q.Register(c.e.calls, id, c.e.cfg.DeadAfter.Milliseconds(), info)
+		return err
+	})
+	if err != nil {
+		c.trouble("registering", err)
+		return
+	}
+	c.number, c.kept = 0, 0
+	c.e.mu.Lock()
+	c.seat, c.owed, c.mismatch, c.reconcile = seat, true, 0, false
+	c.work = [2]bool{true, true}
+	c.e.mu.Unlock()
+	c.e.log.Debug("registered", "queue", c.q.Name(), "engine", seat.Number)
+}
+
+// trouble notes an error with which the server answered. Nothing was done; after a pause it is tried again. Lower
+// queues do not wait for this one meanwhile.
+func (c *courier) trouble(what string, err error) {
+	if c.e.calls.Err() != nil {
+		return
+	}
+	c.e.mu.Lock()
+	c.stalled = min(max(2*c.stalled, 100*time.Millisecond), 10*time.Second)
+	c.until = time.Now().Add(c.stalled)
+	c.work, c.owed = [2]bool{}, true
+	c.e.mu.Unlock()
+	for _, lower := range c.e.couriers[c.rank+1:] {
+		lower.kick()
+	}
+	c.e.signal()
+	c.e.log.LogAttrs(context.Background(), slog.LevelError, "redis refused a call", slog.String("queue", c.q.Name()),
+		slog.String("what", what), slog.Any("err", err))
+}
+
+// letter is one call in the making: what it says, and the room it has reserved.
+type letter struct {
+	store.Advance
+	room   [2]int
+	marked bool // it answers a marker
+}
+
+// compose decides what the next call says, and reserves its room. It returns nil if there is nothing to say.
+func (c *courier) compose() *letter {
+	e := c.e
+	now := time.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for lane := range c.due {
+		if due := c.due[lane]; !due.IsZero() && !now.Before(due) {
+			c.due[lane] = time.Time{}
+			c.work[lane] = true
+		}
+	}
+	var room [2]int
+	wanted := c.owed || len(c.plain)+len(c.others) > 0
+	for lane := range room {
+		room[lane] = c.roomLocked(Lane(lane), now)
+		wanted = wanted || (c.work[lane] && room[lane] > 0)
+	}
+	if c.reconcile {
+		return &letter{}
+	}
+	if !wanted {
+		return nil
+	}
+	call := &letter{room: room, marked: c.owed}
+	call.Engine, call.Expired, call.Refused = c.seat, e.cfg.KeepFailures.Milliseconds(), c.refused
+	call.Suspect, call.Kinds = c.suspects == 0, c.kinds
+	call.Verdicts = c.takeLocked()
+	left := store.CallItems
+	for lane := range room {
+		call.room[lane] = min(room[lane], left)
+		left -= call.room[lane]
+		e.lanes[lane].taken += call.room[lane]
+	}
+	call.Thread, call.Reactor = call.room[Thread], call.room[Reactor]
+	c.owed, c.refused, c.inCall = false, 0, len(call.Verdicts)
+	c.number++
+	for c.tokenInUseLocked() {
+		c.number++
+	}
+	call.Number = c.number
+	return call
+}
+
+// tokenInUseLocked: claim numbers wrap after 2^24 calls; one that names a run which still goes on is passed over.
+func (c *courier) tokenInUseLocked() bool {
+	if c.number < 1<<24 {
+		return false
+	}
+	token := c.seat.Token(c.number)
+	for _, r := range c.runs {
+		if r.claim.Token == token {
+			return true
+		}
+	}
+	return false
+}
+
+// takeLocked takes the verdicts for one call: at most so many, and so many arguments and bytes. Plain ones come first.
+func (c *courier) takeLocked() []store.Verdict {
+	n := min(len(c.plain), store.CallItems)
+	verdicts := make([]store.Verdict, n, n+min(len(c.others), store.CallItems))
+	copy(verdicts, c.plain)
+	c.plain = append(c.plain[:0], c.plain[n:]...)
+	arguments, size, k := 2*n, 0, 0
+	for k < len(c.others) && n+k < store.CallItems {
+		v := &c.others[k]
+		if arguments += v.Fields(); arguments > store.AdvanceArguments {
+			break
+		}
+		if size += v.Size(); size > store.CallBytes && n+k > 0 {
+			break
+		}
+		verdicts = append(verdicts, *v)
+		k++
+	}
+	rest := copy(c.others, c.others[k:])
+	clear(c.others[rest:])
+	c.others = c.others[:rest]
+	return verdicts
+}
+
+// freshLook is for how long a higher queue's answer that it has nothing holds, where a lower one wants to claim.
+const freshLook = time.Millisecond
+
+// roomLocked is how many jobs of a lane this courier may claim: none while a queue before it has work, or has not
+// said just now that it has none.
+func (c *courier) roomLocked(which Lane, now time.Time) int {
+	l := &c.e.lanes[which]
+	if c.e.stopped {
+		return 0
+	}
+	room := l.roomLocked(c.flight, c.backlog[which])
+	if room == 0 {
+		return 0
+	}
+	for _, higher := range c.e.couriers[:c.rank] {
+		if now.Before(higher.until) || higher.seat == nil {
+			continue
+		}
+		if !higher.work[which] && now.Sub(higher.looked[which]) > freshLook {
+			if !c.work[which] {
+				return 0 // nothing is expected here: not worth asking there
+			}
+			higher.work[which] = true
+			higher.kick()
+		}
+		if higher.work[which] {
+			return 0
+		}
+	}
+	return room
+}
+
+// exchange makes a call until it is answered, and acts on the answer.
+func (c *courier) exchange(call *letter) {
+	if call.Engine == nil {
+		c.settleAccounts()
+		return
+	}
+	sent := time.Now()
+	var answer *store.Advanced
+	err := c.e.gate.do(c.e.calls, func() (err error) {
+		answer, err = c.q.Advance(c.e.calls, &call.Advance)
+		return err
+	})
+	switch {
+	case err == nil:
+		c.apply(call, answer, sent)
+	case errors.Is(err, store.ErrGone), errors.Is(err, store.ErrStale):
+		c.expelled(call, err)
+	default:
+		c.takeBack(call)
+		c.trouble("advance", err)
+	}
+}
+
+// takeBack undoes compose: the call was not executed.
+func (c *courier) takeBack(call *letter) {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	for lane, room := range call.room {
+		c.e.lanes[lane].taken -= room
+	}
+	for _, v := range call.Verdicts {
+		if v.Word == store.VerdictPlain {
+			c.plain = append(c.plain, v)
+		} else {
+			c.others = append(c.others, v)
+		}
+	}
+	c.inCall, c.refused = 0, c.refused+call.Refused
+}
+
+// apply takes in an answer.
+func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
+	e := c.e
+	now := time.Now()
+	flight := now.Sub(sent)
+	claims := answer.Claims
+	if answer.Again {
+		// The first answer was lost, and with it the claims: ask for what bears the call's token.
+		claims = c.adopt(call)
+	} else if answer.Kept != c.kept {
+		// Redis has gone back in time: it does not remember what it answered.
+		e.log.Warn("redis has lost acknowledged calls", "queue", c.q.Name(), "expected", c.kept, "found", answer.Kept)
+		e.mu.Lock()
+		c.reconcile = true
+		e.mu.Unlock()
+	}
+	c.kept = call.Number
+	// What a claim holds is decoded by the runner that takes it, beside the next call.
+	runs := make([]run, len(claims))
+	for i := range claims {
+		runs[i].take(c, &claims[i], now)
+	}
+
+	e.mu.Lock()
+	c.inCall, c.stalled = 0, 0
+	c.flight += (flight - c.flight) / 4
+	if c.clock == 0 || flight < 10*time.Millisecond {
+		c.clock = time.UnixMilli(answer.Now).Sub(now.Add(-flight / 2))
+	}
+	for lane, room := range call.room {
+		e.lanes[lane].taken -= room
+	}
+	for i := range runs {
+		r := &runs[i]
+		l := &e.lanes[r.lane]
+		l.taken++
+		c.runs[r.claim.ID] = r
+		if r.interruptions >= suspectFrom {
+			c.suspects++
+		}
+		l.pushLocked(r)
+	}
+	for lane := range e.lanes {
+		l := &e.lanes[lane]
+		if answer.Again {
+			c.work[lane], c.owed = true, true
+		} else {
+			c.learnLocked(Lane(lane), call, answer, sent, now)
+		}
+		l.startLocked(e)
+		if e.idleLocked(Lane(lane)) {
+			e.hungerLocked(l)
+		}
+	}
+	e.mu.Unlock()
+	for _, lower := range e.couriers[c.rank+1:] {
+		lower.kick()
+	}
+	if len(answer.Lost) > 0 {
+		e.log.Warn("verdicts came too late: the jobs have another owner", "queue", c.q.Name(), "jobs", len(answer.Lost))
+	}
+	e.signal()
+}
+
+// learnLocked notes what the answer says of a lane.
+func (c *courier) learnLocked(which Lane, call *letter, answer *store.Advanced, sent, now time.Time) {
+	c.work[which] = answer.More[which]
+	c.backlog[which] = answer.More[which] && call.room[which] > 0
+	if !answer.More[which] && call.room[which] > 0 {
+		c.looked[which] = sent
+	}
+	c.due[which] = time.Time{}
+	if due := answer.NextDue[which]; due > 0 {
+		wait := time.Duration(due-answer.Now) * time.Millisecond
+		if !call.marked {
+			// Who was woken for it comes on time; the others leave it a little ahead, so that not all come.
+			wait += 2*time.Millisecond + rand.N(6*time.Millisecond)
+		}
+		if wait < 24*time.Hour { // later ones are found by the beats
+			c.due[which] = now.Add(wait)
+		}
+	}
+}
+
+// suspectFrom is the number of interruptions from which on a job is claimed one at a time; see sweep.lua.
+const suspectFrom = 2
+
+// decideLocked gives a run its one verdict. A run that has one, or that is lost, is given no other.
+func (c *courier) decideLocked(r *run, v store.Verdict) {
+	if r.decided {
+		return
+	}
+	c.forgetLocked(r)
+	if v.Word == store.VerdictPlain {
+		c.plain = append(c.plain, v)
+	} else {
+		c.others = append(c.others, v)
+	}
+	c.kick()
+}
+
+func (c *courier) forgetLocked(r *run) {
+	r.decided = true
+	if c.runs[r.claim.ID] == r {
+		delete(c.runs, r.claim.ID)
+	}
+	if r.interruptions >= suspectFrom {
+		c.suspects--
+	}
+}
+
+// undelivered is how many verdicts Redis has not been told. The caller holds engine.mu.
+func (c *courier) undelivered() int { return len(c.plain) + len(c.others) + c.inCall }
+
+// idleLocked: there is nothing to say and nothing to claim.
+func (c *courier) idleLocked() bool {
+	if time.Now().Before(c.until) {
+		return c.undelivered() == 0
+	}
+	for lane := range c.work {
+		if c.work[lane] && c.e.lanes[lane].size > 0 {
+			return false
+		}
+	}
+	return c.seat != nil && c.undelivered() == 0 && !c.owed && !c.reconcile
+}
+
+// serverTime is a local time by the server's clock, in milliseconds: for people to read, not to decide by.
+func (c *courier) serverTime(t time.Time) int64 {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	return t.Add(c.clock).UnixMilli()
+}
+
+// rest waits for something to do: a kick, a due time, or claimed jobs that find no slot.
+func (c *courier) rest() {
+	const longest = time.Minute
+	c.e.mu.Lock()
+	next := time.Now().Add(longest)
+	for lane, due := range c.due {
+		if !due.IsZero() && due.Before(next) && c.e.lanes[lane].taken < c.e.lanes[lane].size {
+			next = due
+		}
+	}
+	stall := c.stallLocked()
+	if !stall.IsZero() && stall.Before(next) {
+		next = stall
+	}
+	c.e.mu.Unlock()
+	timer := time.NewTimer(time.Until(next))
+	defer timer.Stop()
+	select {
+	case <-c.wake:
+	case <-timer.C:
+		c.relieve()
+	case <-c.e.calls.Done():
+	}
+}
+
+// stallTime is how long a job that was claimed ahead may wait for a slot before it is given back for others.
+const stallTime = 50 * time.Millisecond
+
+func (c *courier) stallLocked() time.Time {
+	var first time.Time
+	for lane := range c.e.lanes {
+		if t := c.e.lanes[lane].oldestLocked(); !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	if first.IsZero() {
+		return first
+	}
+	return first.Add(stallTime)
+}
+
+// relieve gives back what was claimed ahead and has waited too long: the handlers before it turned out slow.
+func (c *courier) relieve() {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	for lane := range c.e.lanes {
+		l := &c.e.lanes[lane]
+		if t := l.oldestLocked(); !t.IsZero() && time.Since(t) >= stallTime && l.running >= l.size {
+			l.took = max(l.took, stallTime)
+			l.giveBackLocked()
+		}
+	}
+}
+
+// leave unregisters. What could not be said by now is swept like what a dead engine leaves.
+func (c *courier) leave() {
+	c.e.mu.Lock()
+	seat := c.seat
+	c.seat = nil
+	c.e.mu.Unlock()
+	if seat == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.e.calls, deliverTime)
+	defer cancel()
+	err := c.e.gate.do(ctx, func() error { return c.q.Leave(ctx, seat) })
+	if err != nil && !errors.Is(err, store.ErrGone) {
+		c.e.log.Warn("leaving without having unregistered", "queue", c.q.Name(), "err", fmt.Sprint(err))
+	}
+}

@@ -1,0 +1,134 @@
+package store
+
+import (
+	"context"
+	"strconv"
+)
+
+// claimBits is how many bits of a token number the claims of an engine; the rest is the engine's number. Tokens stay
+// below 2^53 and so are exact as scores.
+const claimBits = 24
+
+// Engine is an engine's registration in one queue.
+type Engine struct {
+	Number int64
+	UUID   string
+	name   string // number:uuid, as the scripts know it
+}
+
+// Token names the runs that a call claims: jobs of one call share it, and an id occurs once in a call.
+func (e *Engine) Token(n uint64) int64 {
+	return e.Number<<claimBits | int64(n&(1<<claimBits-1))
+}
+
+func (e *Engine) span() (from, to string) {
+	return ms(e.Number << claimBits), ms((e.Number + 1) << claimBits)
+}
+
+// Register asks for a number. The same uuid is given the same one while it is registered.
+func (q *Queue) Register(ctx context.Context, uuid string, deadAfter int64, about []byte) (*Engine, error) {
+	reply, err := q.call(ctx, "register", []any{uuid, deadAfter, about})
+	if err != nil {
+		return nil, err
+	}
+	return newEngine(number(reply, 2), uuid), nil
+}
+
+func newEngine(n int64, uuid string) *Engine {
+	return &Engine{Number: n, UUID: uuid, name: strconv.FormatInt(n, 10) + ":" + uuid}
+}
+
+// Pulse is the answer to a beat.
+type Pulse struct {
+	Now    int64
+	Held   int      // jobs the engine holds, as Redis sees it
+	Untidy bool     // something has had its time: Tidy
+	Dying  []string // engines to sweep
+	Parked []string // kinds ("t/task") of which jobs are parked
+}
+
+// Beat renews the engine's lease. With judge, engines that were silent for too long are declared dead.
+func (q *Queue) Beat(ctx context.Context, e *Engine, deadAfter int64, judge bool) (*Pulse, error) {
+	from, to := e.span()
+	reply, err := q.call(ctx, "beat", []any{e.name, from, to, deadAfter, bit(judge)})
+	if err != nil {
+		return nil, err
+	}
+	p := &Pulse{Now: number(reply, 1), Held: int(number(reply, 2)), Untidy: text(reply, 3) == "1"}
+	dying := int(number(reply, 4))
+	for i := 5; i < len(reply); i++ {
+		if i-5 < dying {
+			p.Dying = append(p.Dying, text(reply, i))
+		} else {
+			p.Parked = append(p.Parked, text(reply, i))
+		}
+	}
+	return p, nil
+}
+
+// Leave unregisters an engine. What it still holds will be swept.
+func (q *Queue) Leave(ctx context.Context, e *Engine) error {
+	from, to := e.span()
+	_, err := q.call(ctx, "leave", []any{e.name, from, to})
+	return err
+}
+
+// sweepSlice bounds the jobs one call of sweep moves.
+const sweepSlice = 100
+
+// Sweep moves a slice of what a dying engine held. It returns how many, and whether there may be more.
+func (q *Queue) Sweep(ctx context.Context, dying string, keep int64) (moved int, more bool, err error) {
+	e := parseEngine(dying)
+	from, to := e.span()
+	reply, err := q.call(ctx, "sweep", []any{dying, from, to, sweepSlice, CallBytes, keep})
+	if err != nil {
+		return 0, false, err
+	}
+	return int(number(reply, 2)), text(reply, 3) == "more", nil
+}
+
+// Tidy lets go of outcomes and lines whose time has passed, a slice at a time.
+func (q *Queue) Tidy(ctx context.Context) (removed int, more bool, err error) {
+	reply, err := q.call(ctx, "tidy", nil)
+	if err != nil {
+		return 0, false, err
+	}
+	return int(number(reply, 2)), text(reply, 3) == "more", nil
+}
+
+// Held is a job an engine holds.
+type Held struct {
+	ID    string
+	Token int64
+}
+
+// Owned asks which jobs an engine holds, from the skip-th on; fewer than CallItems are the last.
+func (q *Queue) Owned(ctx context.Context, e *Engine, skip int) ([]Held, error) {
+	from, to := e.span()
+	reply, err := q.call(ctx, "owned", []any{e.name, from, to, skip})
+	if err != nil {
+		return nil, err
+	}
+	var held []Held
+	for i := 2; i+1 < len(reply); i += 2 {
+		held = append(held, Held{ID: UnpackID(text(reply, i)), Token: number(reply, i+1)})
+	}
+	return held, nil
+}
+
+func parseEngine(name string) *Engine {
+	for i := range len(name) {
+		if name[i] == ':' {
+			n, _ := strconv.ParseInt(name[:i], 10, 64)
+			return newEngine(n, name[i+1:])
+		}
+	}
+	return newEngine(0, name)
+}
+
+func bit(set bool) string {
+	if set {
+		return "1"
+	}
+	return "0"
+}

@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+// Item is a job to be put.
+type Item struct {
+	ID       string
+	Record   []byte
+	Due      Moment
+	Deadline Moment // relative to the due time
+}
+
+// Moment is a time by Redis's clock: none, so many ms from now, or a fixed one.
+type Moment struct {
+	Set      bool
+	Relative bool
+	Ms       int64
+}
+
+func (m Moment) arg() string {
+	switch {
+	case !m.Set:
+		return ""
+	case m.Relative:
+		return "+" + ms(m.Ms)
+	}
+	return "@" + ms(m.Ms)
+}
+
+// Size is what an item counts towards the bytes of a call.
+func (it *Item) Size() int { return len(it.ID) + len(it.Record) }
+
+// Put stores jobs under the number of a client's line; at most CallItems and, unless it is one, CallBytes. It returns
+// the indexes of the items whose id bears other contents. The same number must carry the same items.
+func (q *Queue) Put(ctx context.Context, line string, n uint64, items []Item) (refused []int, err error) {
+	args := make([]any, 0, 3+4*len(items))
+	args = append(args, line, n, len(items))
+	for i := range items {
+		it := &items[i]
+		args = append(args, PackID(it.ID), it.Record, it.Due.arg(), it.Deadline.arg())
+	}
+	reply, err := q.call(ctx, "put", args)
+	if err != nil {
+		return nil, err
+	}
+	return places(text(reply, 2)), nil
+}
+
+// Changes to a job that has not begun answer with one of these words.
+const (
+	ChangeDone    = "done"
+	ChangeRaced   = "changed" // the record is no longer the one the caller saw
+	ChangeBegun   = "begun"
+	ChangeEnded   = "ended"
+	ChangeUnknown = "unknown"
+)
+
+// Edit replaces the record of a pending job, if it is still the one the caller saw, and its time if a due is set.
+func (q *Queue) Edit(ctx context.Context, line string, n uint64, id, old string, record []byte, due Moment) (string, error) {
+	return q.change(ctx, "edit", line, n, PackID(id), old, record, due.arg())
+}
+
+// Pull removes a pending job without a trace.
+func (q *Queue) Pull(ctx context.Context, line string, n uint64, id string) (string, error) {
+	return q.change(ctx, "pull", line, n, PackID(id))
+}
+
+// Fail ends a pending job with a failure: the body of an outcome, kept for so many ms.
+func (q *Queue) Fail(ctx context.Context, line string, n uint64, id string, body []byte, keep int64) (string, error) {
+	return q.change(ctx, "fail", line, n, PackID(id), body, keep)
+}
+
+func (q *Queue) change(ctx context.Context, verb string, args ...any) (string, error) {
+	reply, err := q.call(ctx, verb, args)
+	if err != nil {
+		return "", err
+	}
+	return text(reply, 2), nil
+}
+
+// MaybeExecuted tells whether a call that returned this error may have had its effect.
+func MaybeExecuted(err error) bool {
+	var away *AwayError
+	return errors.As(err, &away) && away.Maybe
+}

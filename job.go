@@ -1,0 +1,159 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/spooljobs/spool/failure"
+	"github.com/spooljobs/spool/internal/codec"
+	"github.com/spooljobs/spool/internal/store"
+)
+
+// Job is the handle of a stored job. It holds the id and makes calls only when asked. It encodes as its id, so it can
+// be stored, be an argument, and be given back by Task.Job in another process.
+type Job[R any] struct {
+	jobRef
+}
+
+// jobRef is the part of a Job that knows no types.
+type jobRef struct {
+	client *Client
+	queue  string
+	id     string
+	known  *failure.Known
+}
+
+// ID is the job's id: 32 hex digits, or what the option ID said.
+func (j *Job[R]) ID() string { return j.id }
+
+// Queue is the name of the job's queue.
+func (j *Job[R]) Queue() string { return j.queue }
+
+// String is what Task.Job takes: the id, with the queue and a slash before it unless that is DefaultQueue.
+func (j *Job[R]) String() string { return j.ref() }
+
+func (j *jobRef) ref() string {
+	if j.queue == DefaultQueue {
+		return j.id
+	}
+	return j.queue + "/" + j.id
+}
+
+// Wait returns the job's result once it has ended. It is pushed: no polling, from any process. It may be called any
+// number of times, by many at once.
+//
+// A job that did not succeed is a *failure.Failure; errors.Is finds ErrCancelled, ErrExpired or ErrAborted where that
+// was the end, and errors its task declares. Any other error says that the outcome is not known: ErrUnknown where
+// nothing is stored under the id, the context's error where it ended first, ErrClosed. For a task without result
+// (None), nothing is kept of a success: a Wait begun before the end gets its answer, one begun later gets ErrUnknown.
+func (j *Job[R]) Wait(ctx context.Context) (R, error) {
+	var result R
+	if ctx == nil {
+		return result, &FieldError{"ctx", nil, "must not be nil"}
+	}
+	if j == nil || j.id == "" {
+		return result, &FieldError{"Job", nil, "must come from Put or Task.Job"}
+	}
+	client := j.client
+	if client == nil {
+		// A handle that was decoded inside a handler belongs to the client of its worker.
+		if client = Running(ctx).Client(); client == nil {
+			return result, &FieldError{"Job", j.id, "has no client here: use Task.Job"}
+		}
+	}
+	stored, err := client.wait(ctx, j.queue, j.id)
+	if err != nil {
+		return result, err
+	}
+	outcome, err := store.DecodeOutcome(stored)
+	if err != nil {
+		return result, fmt.Errorf("spool: job %s: %w", j.id, err)
+	}
+	if outcome.Kind == store.Succeeded {
+		if len(outcome.Body.Result) > 0 {
+			if err := codec.Unmarshal(outcome.Body.Result, &result); err != nil {
+				return result, fmt.Errorf("spool: decoding the result of job %s: %w", j.id, err)
+			}
+		}
+		return result, nil
+	}
+	return result, outcomeFailure(j.id, outcome, j.known)
+}
+
+// outcomeFailure is the failure an outcome stands for.
+func outcomeFailure(id string, o *store.Outcome, known *failure.Known) error {
+	if len(o.Body.Failure) > 0 {
+		f, err := failure.Decode(o.Body.Failure)
+		if err != nil {
+			return fmt.Errorf("spool: job %s failed; decoding its failure: %w", id, err)
+		}
+		if known != nil {
+			f.Resolve(known)
+		}
+		if o.Kind == store.Cancelled {
+			return failureOf(errors.Join(ErrCancelled, f))
+		}
+		return f
+	}
+	switch o.Kind {
+	case store.Cancelled:
+		return failureOf(ErrCancelled)
+	case store.Expired:
+		return failureOf(ErrExpired)
+	case store.Aborted:
+		return failureOf(fmt.Errorf("%w: %d interruptions", ErrAborted, o.Interruptions))
+	}
+	return failureOf(fmt.Errorf("spool: job %s failed", id))
+}
+
+func failureOf(err error) *failure.Failure { return failure.New(err, failure.Site{}) }
+
+// MarshalText returns what String does.
+func (j *Job[R]) MarshalText() ([]byte, error) {
+	if j.id == "" {
+		return nil, &FieldError{"Job", nil, "must come from Put or Task.Job"}
+	}
+	return []byte(j.ref()), nil
+}
+
+// UnmarshalText reads what MarshalText wrote. The handle has no client: inside a handler it uses the worker's, else
+// Task.Job gives a complete one.
+func (j *Job[R]) UnmarshalText(text []byte) error {
+	queue, id, ok := strings.Cut(string(text), "/")
+	if !ok {
+		queue, id = DefaultQueue, string(text)
+	}
+	if err := checkName("Job: queue", queue, maxQueueName); err != nil {
+		return err
+	}
+	if err := checkID(id); err != nil {
+		return err
+	}
+	j.jobRef = jobRef{queue: queue, id: id}
+	return nil
+}
+
+// EncodeMsgpack writes what String returns.
+func (j *Job[R]) EncodeMsgpack(enc *msgpack.Encoder) error {
+	if j == nil {
+		return enc.EncodeNil()
+	}
+	text, err := j.MarshalText()
+	if err != nil {
+		return err
+	}
+	return enc.EncodeString(string(text))
+}
+
+// DecodeMsgpack reads what EncodeMsgpack wrote.
+func (j *Job[R]) DecodeMsgpack(dec *msgpack.Decoder) error {
+	text, err := dec.DecodeString()
+	if err != nil {
+		return err
+	}
+	return j.UnmarshalText([]byte(text))
+}

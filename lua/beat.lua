@@ -1,0 +1,51 @@
+-- beat: an engine says that it lives, and sees to what others may have left lying.
+-- keys:    engines dying active ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor kinds done lastcalls wake:thread wake:reactor
+-- args:    engine ('number:uuid'), its token range from, to, ms of silence after which it counts as dead,
+--          '1' if it may declare others dead (its own beats were unbroken for that long)
+-- returns: {'ok', now_ms, jobs it holds, '1' if something is to be tidied, number of dying, the dying, kinds of parked jobs} | {'gone', now_ms}
+-- moves:   silent engines: engines -> dying. No job moves here; sweep does that
+-- repeat:  safe: it sets a time and asks
+-- bound:   10 engines declared dead, 10 dying named, 20 kinds
+-- with:    wake
+local engines, dying, active = KEYS[1], KEYS[2], KEYS[3]
+local ready, due, suspect = { KEYS[4], KEYS[5] }, { KEYS[6], KEYS[7] }, { KEYS[8], KEYS[9] }
+local kinds, done, lastcalls, wake = KEYS[10], KEYS[11], KEYS[12], { KEYS[13], KEYS[14] }
+local engine, from, to, patience, judge = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
+
+if not call('ZSCORE', engines, engine) then return { 'gone', num(now) } end
+call('ZCARD', dying)
+local claimable = {}
+for lane = 1, 2 do
+  local head = call('ZRANGE', due[lane], '0', '0', 'WITHSCORES')
+  claimable[lane] = call('ZCARD', ready[lane]) > 1 or call('ZCARD', suspect[lane]) > 0
+    or (head[2] and tonumber(head[2]) and tonumber(head[2]) <= now)
+  call('LLEN', wake[lane])
+end
+-- A removing write comes first: beats go on when memory is full. XX: a beat never creates.
+call('ZREM', engines, '')
+call('ZADD', engines, 'XX', num(now + patience), engine)
+if judge then
+  for _, silent in ipairs(call('ZRANGEBYSCORE', engines, '-inf', '(' .. num(now), 'LIMIT', '0', '10')) do
+    call('ZREM', engines, silent)
+    call('ZADD', dying, num(now), silent)
+  end
+end
+for lane = 1, 2 do
+  if claimable[lane] then mark(wake[lane]) end
+end
+
+local overdue = #call('ZRANGEBYSCORE', done, '-inf', '(' .. num(now), 'LIMIT', '0', '1')
+  + #call('ZRANGEBYSCORE', lastcalls, '-inf', '(' .. num(now - 86400000), 'LIMIT', '0', '1')
+local dead = call('ZRANGE', dying, '0', '9')
+local reply = { 'ok', num(now), num(call('ZCOUNT', active, from, '(' .. to)), overdue > 0 and '1' or '0', num(#dead) }
+for _, name in ipairs(dead) do reply[#reply + 1] = name end
+-- kinds holds lane/task/id in lexical order: one step past each kind found, 20 at most.
+local after = '-'
+for _ = 1, 20 do
+  local found = call('ZRANGEBYLEX', kinds, after, '+', 'LIMIT', '0', '1')[1]
+  if not found then break end
+  local kind = string.match(found, '^(%a/[^/]*)/')
+  reply[#reply + 1] = kind
+  after = '[' .. kind .. '0'
+end
+return reply

@@ -1,0 +1,37 @@
+-- pull: take back a job that has not begun. It leaves no trace and may be put again.
+-- keys:    lines lastcalls jobs history ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines watched
+-- args:    line, number of the call, id
+-- returns: {'ok' | 'again', now_ms, word} | {'stale', now_ms}; word: 'done' | 'begun' | 'unknown'
+-- moves:   ready | due | suspect | parked -> nothing
+-- repeat:  safe: the number was applied before, the kept word comes back
+-- bound:   constant
+-- with:    record line withdraw
+local lines, lastcalls, jobs, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local ready, due, suspect = { t = KEYS[5], r = KEYS[6] }, { t = KEYS[7], r = KEYS[8] }, { t = KEYS[9], r = KEYS[10] }
+local parked, kinds, deadlines, watched = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local line, number, id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+
+local reply, last = heard(lines, line, number)
+if reply then return reply end
+call('HLEN', history); call('ZCARD', kinds); call('ZCARD', deadlines); call('HLEN', watched); call('ZCARD', lastcalls)
+local record = call('HGET', jobs, id)
+local word = 'unknown'
+-- A removing write comes first: taking back must work when memory is full.
+call('ZREM', parked, '')
+if record then
+  word = 'begun'
+  if withdraw(id, record) then
+    word = 'done'
+    call('HDEL', jobs, id)
+    call('HDEL', history, id)
+    call('ZREM', deadlines, id)
+    -- Who waits is told to look again, and learns that the id is unknown.
+    local listeners = call('HGET', watched, id)
+    if listeners then
+      call('HDEL', watched, id)
+      for channel in string.gmatch(listeners, '%S+') do call('PUBLISH', channel, '-' .. id) end
+    end
+  end
+end
+note(lines, lastcalls, line, number, last, word)
+return { 'ok', num(now), word }

@@ -1,0 +1,26 @@
+-- record: the text header of a job's record (docs/wire.md), and the rank that follows from it.
+--   1 format '1'   2 lane 't' or 'r'   3 interruptions allowed '0'-'9', 'f' for ever   4 'a' answer wanted
+--   5 'o' own id   6 'd' deadline   7 'e' edges   8-11 priority + 1000   12-14 length of the task's name
+--   15-30 digest of task and arguments, only with 'o'; then the task's name
+local function sound(record)
+  return record and #record >= 14 and string.sub(record, 1, 1) == '1' and tonumber(string.sub(record, 8, 14)) ~= nil
+end
+local function digest(record)
+  return string.sub(record, 5, 5) == 'o' and string.sub(record, 15, 30) or ''
+end
+local function task(record)
+  local at = string.sub(record, 5, 5) == 'o' and 31 or 15
+  return string.sub(record, at, at - 1 + tonumber(string.sub(record, 12, 14)))
+end
+-- A rank is priority, then order: 11 bits and 42 bits, together below 2^53.
+local function rank(record, order)
+  return num(tonumber(string.sub(record, 8, 11)) * 4398046511104 + order)
+end
+-- Orders of jobs that become ready count up from 2^41, orders of jobs that come back from 0: a job that was
+-- claimed once stands before everything of its priority that was not.
+local function order(meta, n)
+  return 2199023255552 + tonumber(call('HINCRBY', meta, 'order', num(n))) - n
+end
+local function front(meta, n)
+  return tonumber(call('HINCRBY', meta, 'front', num(n))) - n
+end

@@ -1,0 +1,60 @@
+-- sweep: take a slice of what a dead engine held and give it to others.
+-- keys:    dying workers calls jobs history active ready:thread ready:reactor suspect:thread suspect:reactor deadlines outcomes done watched quarantine faults wake:thread wake:reactor meta
+-- args:    the dead engine ('number:uuid'), its token range from, to, largest slice, bytes of records to read,
+--          ms an aborted outcome is kept
+-- returns: {'ok', now_ms, moved, 'more' | 'done'} | {'gone', now_ms} if it is not dying
+-- moves:   active -> ready (first interruption) | suspect (later ones) | done (more than its policy allows) | quarantine
+--          (no sound record); the slice that finds nothing left drops the engine
+-- repeat:  safe: what was moved is no longer in the dead engine's range
+-- bound:   the slice, at most 100 jobs
+-- with:    record sentinel wake fetch settle isolate
+local dying, workers, calls, jobs, history, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local ready, suspect = { t = KEYS[7], r = KEYS[8] }, { t = KEYS[9], r = KEYS[10] }
+local deadlines, outcomes, done, watched = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
+local quarantine, faults, wake, meta = KEYS[15], KEYS[16], { t = KEYS[17], r = KEYS[18] }, KEYS[19]
+local engine, from, to = ARGV[1], ARGV[2], ARGV[3]
+local slice, bytes, keep = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+
+if not call('ZSCORE', dying, engine) then return { 'gone', num(now) } end
+local ids = call('ZRANGEBYSCORE', active, from, '(' .. to, 'LIMIT', '0', num(slice))
+if #ids == 0 then
+  call('ZREM', dying, engine)
+  call('HDEL', workers, string.match(engine, '^(%d+):(.*)$'))
+  call('HDEL', calls, engine)
+  return { 'ok', num(now), '0', 'done' }
+end
+call('HLEN', outcomes); call('ZCARD', done); call('HLEN', watched); call('ZCARD', deadlines)
+call('ZCARD', quarantine); call('HLEN', faults); call('HLEN', meta)
+for _, lane in ipairs({ 't', 'r' }) do
+  call('ZCARD', ready[lane]); call('ZCARD', suspect[lane]); call('LLEN', wake[lane])
+end
+local records = fetch(jobs, ids, bytes)
+local pasts = call('HMGET', history, unpack(ids, 1, #records))
+-- A removing write comes first: sweeping must work when memory is full.
+call('ZREM', active, unpack(ids, 1, #records))
+local place = front(meta, #records)
+local aborted, endings, keeps, interrupted = {}, {}, {}, 0
+for i, record in ipairs(records) do
+  local id, past = ids[i], pasts[i] or '0000000000'
+  if not sound(record) then
+    isolate(id, record and 'the header of the record cannot be read' or 'the record is missing')
+  else
+    local times = tonumber(string.sub(past, 7, 10)) + 1
+    past = string.sub(past, 1, 6) .. string.format('%04.0f', math.min(times, 9999)) .. string.sub(past, 11)
+    local cap, lane = string.sub(record, 3, 3), string.sub(record, 2, 2)
+    interrupted = interrupted + 1
+    if cap ~= 'f' and times > tonumber(cap) then
+      aborted[#aborted + 1], endings[#endings + 1], keeps[#keeps + 1] = id, ending('a', record, past), keep
+    else
+      call('HSET', history, id, past)
+      local set = ready[lane]
+      if times > 1 then set = suspect[lane] else grow(set, call('ZCARD', set)) end
+      call('ZADD', set, rank(record, place + i), id)
+      mark(wake[lane])
+    end
+  end
+end
+settle(aborted, endings, keeps)
+if interrupted > 0 then call('HINCRBY', meta, 'interrupted', num(interrupted)) end
+if #aborted > 0 then call('HINCRBY', meta, 'aborted', num(#aborted)) end
+return { 'ok', num(now), num(#records), 'more' }

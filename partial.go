@@ -1,0 +1,242 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/spooljobs/spool/failure"
+	"github.com/spooljobs/spool/internal/codec"
+	"github.com/spooljobs/spool/internal/store"
+)
+
+// Partial is a task with its arguments and settings: a call that has not been put yet. It is a value; copies are the
+// same Partial. It can be encoded, and be an argument of another.
+//
+// When it is first put or encoded it draws its id and its arguments become bytes. Both stay with it: putting the same
+// Partial again, after an error or on purpose, gives the same job. For another job, make another Partial.
+type Partial[R any] struct {
+	p *partial
+}
+
+// partial is the part of a Partial that knows no types.
+type partial struct {
+	settings settings
+	name     string
+	known    *failure.Known
+	answer   bool
+	args     any
+
+	seal   sync.Once // guards what follows
+	item   store.Item
+	sealed error
+}
+
+// To is where jobs are put.
+type To interface {
+	put(ctx context.Context, items []putItem) error
+}
+
+// putItem is one job on its way.
+type putItem struct {
+	queue string
+	item  store.Item
+	err   error // set by put
+}
+
+// ready draws the id and encodes the record, once.
+func (p *partial) ready() error {
+	p.seal.Do(func() { p.sealed = p.encode() })
+	return p.sealed
+}
+
+func (p *partial) encode() error {
+	s := &p.settings
+	if err := s.err(); err != nil {
+		return err
+	}
+	args, err := codec.Marshal(p.args)
+	if err != nil {
+		return fmt.Errorf("%w: %w", &FieldError{"arguments of " + p.name, fmt.Sprintf("%T", p.args), "cannot be encoded"}, err)
+	}
+	record := store.Record{Lane: laneLetter(s.lane), Interruptions: s.interruptions, Answer: p.answer, Own: s.id != "",
+		Deadline: s.deadline.Set, Priority: s.priority, Task: p.name, Args: args}
+	record.Extra = store.Extra{Timeout: roundMs(s.timeout), Retry: s.retry, Meta: s.meta}
+	if s.keep != nil {
+		keep := roundMs(*s.keep)
+		record.Extra.Keep = &keep
+	}
+	if s.due.Set && !s.due.Relative {
+		record.Extra.Due = s.due.Ms
+	}
+	id := s.id
+	if id == "" {
+		drawn, err := uuid.NewV7()
+		if err != nil {
+			return fmt.Errorf("spool: drawing an id: %w", err)
+		}
+		id = hexID(drawn)
+	} else {
+		record.Extra.Created = time.Now().UnixMilli()
+	}
+	b, err := record.Encode()
+	if err != nil {
+		return fmt.Errorf("spool: encoding the record of %s: %w", p.name, err)
+	}
+	p.item = store.Item{ID: id, Record: b, Due: s.due, Deadline: s.deadline}
+	p.args = nil
+	return nil
+}
+
+// Put stores the job. When it returns without an error the job is accepted: it will run, whatever dies.
+//
+// ErrDisconnected, ErrFull, ErrTooLarge, ErrIDTaken and a *FieldError mean that it was not stored. ErrUnsure, or the
+// context's error wrapped with it, means that it may have been: put the same Partial again. A context without a
+// deadline is given ClientConfig.Patience. Concurrent Puts share calls.
+func (p Partial[R]) Put(ctx context.Context, to To) (*Job[R], error) {
+	if err := checkTo(ctx, to); err != nil {
+		return nil, err
+	}
+	items := [1]putItem{}
+	if err := p.prepare(&items[0]); err != nil {
+		return nil, err
+	}
+	if err := to.put(ctx, items[:]); err != nil {
+		return nil, err
+	}
+	if items[0].err != nil {
+		return nil, items[0].err
+	}
+	return p.job(to), nil
+}
+
+func (p Partial[R]) prepare(it *putItem) error {
+	if p.p == nil {
+		return &FieldError{"Partial", nil, "must be made by Task.With"}
+	}
+	if err := p.p.ready(); err != nil {
+		return err
+	}
+	it.queue, it.item = p.p.settings.queue, p.p.item
+	return nil
+}
+
+func (p Partial[R]) job(to To) *Job[R] {
+	client, _ := to.(*Client)
+	return &Job[R]{jobRef{client: client, queue: p.p.settings.queue, id: p.p.item.ID, known: p.p.known}}
+}
+
+// PutResult is what became of one Partial of PutMany.
+type PutResult[R any] struct {
+	Job *Job[R]
+	Err error // as from Partial.Put
+}
+
+// PutMany puts many jobs in as few calls as their size allows. It reports for each what became of it, in order. Its
+// own error is set only if the fate of some is unknown, or nothing could be tried; those that are known to be stored
+// still have their job and no error.
+func PutMany[R any](ctx context.Context, to To, ps []Partial[R]) ([]PutResult[R], error) {
+	if err := checkTo(ctx, to); err != nil {
+		return nil, err
+	}
+	results := make([]PutResult[R], len(ps))
+	items := make([]putItem, 0, len(ps))
+	at := make([]int, 0, len(ps))
+	for i, p := range ps {
+		var it putItem
+		if err := p.prepare(&it); err != nil {
+			results[i].Err = err
+			continue
+		}
+		items, at = append(items, it), append(at, i)
+	}
+	err := to.put(ctx, items)
+	for k := range items {
+		if items[k].err != nil {
+			results[at[k]].Err = items[k].err
+		} else {
+			results[at[k]].Job = ps[at[k]].job(to)
+		}
+	}
+	return results, err
+}
+
+func checkTo(ctx context.Context, to To) error {
+	if ctx == nil {
+		return &FieldError{"ctx", nil, "must not be nil"}
+	}
+	if c, ok := to.(*Client); to == nil || (ok && c == nil) {
+		return &FieldError{"to", nil, "must not be nil"}
+	}
+	return nil
+}
+
+// wirePartial is how a Partial is encoded; docs/wire.md.
+type wirePartial struct {
+	Queue    string       `msgpack:"queue"`
+	ID       string       `msgpack:"id"`
+	Record   []byte       `msgpack:"record"`
+	Due      store.Moment `msgpack:"due"`
+	Deadline store.Moment `msgpack:"deadline"`
+}
+
+// EncodeMsgpack makes a Partial a legal argument or result. It draws the id if there is none yet.
+func (p Partial[R]) EncodeMsgpack(enc *msgpack.Encoder) error {
+	var it putItem
+	if err := p.prepare(&it); err != nil {
+		return err
+	}
+	return enc.Encode(&wirePartial{it.queue, it.item.ID, it.item.Record, it.item.Due, it.item.Deadline})
+}
+
+// DecodeMsgpack gives the Partial back. Errors that its task declares are not known to it.
+func (p *Partial[R]) DecodeMsgpack(dec *msgpack.Decoder) error {
+	var w wirePartial
+	if err := dec.Decode(&w); err != nil {
+		return err
+	}
+	record, err := store.DecodeRecord(string(w.Record))
+	if err != nil {
+		return fmt.Errorf("partial: %w", err)
+	}
+	if err := checkName("partial: queue", w.Queue, maxQueueName); err != nil {
+		return err
+	}
+	if err := checkID(w.ID); err != nil {
+		return err
+	}
+	p.p = &partial{name: record.Task, answer: record.Answer, settings: defaultSettings(),
+		item: store.Item{ID: w.ID, Record: w.Record, Due: w.Due, Deadline: w.Deadline}}
+	p.p.settings.queue = w.Queue
+	p.p.seal.Do(func() {})
+	return nil
+}
+
+// String names the task and, once there is one, the id.
+func (p Partial[R]) String() string {
+	if p.p == nil {
+		return "partial()"
+	}
+	return "partial(" + p.p.name + ")"
+}
+
+func laneLetter(l Lane) byte {
+	if l == Reactor {
+		return store.LaneReactor
+	}
+	return store.LaneThread
+}
+
+// hexID is a UUID without its dashes.
+func hexID(u uuid.UUID) string {
+	const digits = "0123456789abcdef"
+	var b [32]byte
+	for i, c := range u {
+		b[2*i], b[2*i+1] = digits[c>>4], digits[c&15]
+	}
+	return string(b[:])
+}

@@ -1,0 +1,215 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/spooljobs/spool/internal/store"
+)
+
+// runner runs the jobs that wait in a lane, one after another, and ends when none does or the lane has shrunk.
+func (e *engine) runner(l *lane) {
+	var r *run
+	var end ending
+	defer func() {
+		if r == nil {
+			return
+		}
+		// The handler ended this goroutine. Its job ends like any other, and another runner takes over.
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.concludeLocked(l, r, e.judge(r, &end))
+		l.running--
+		l.startLocked(e)
+		e.signal()
+	}()
+	e.mu.Lock()
+	l.fresh = false
+	for {
+		next := (*run)(nil)
+		if l.running <= l.size {
+			next = l.popLocked()
+		}
+		if next == nil {
+			l.running--
+			e.hungerLocked(l)
+			e.mu.Unlock()
+			e.signal()
+			return
+		}
+		l.startLocked(e)
+		e.mu.Unlock()
+		verdict, ok := next.prepare()
+		if ok {
+			r, end = next, ending{}
+			e.execute(r, &end)
+			verdict = e.judge(r, &end)
+			r = nil
+		}
+		e.mu.Lock()
+		e.concludeLocked(l, next, verdict)
+	}
+}
+
+// execute calls the handler.
+func (e *engine) execute(r *run, end *ending) {
+	ctx, cancel := context.WithCancelCause(e.jobs)
+	defer cancel(nil)
+	e.mu.Lock()
+	r.cancel = cancel
+	decided := r.decided
+	e.mu.Unlock()
+	if decided {
+		return
+	}
+	var within context.Context = ctx
+	if timeout := r.timeout(&e.w.defaults); timeout > 0 {
+		limited, stop := context.WithTimeout(ctx, timeout)
+		defer stop()
+		within = limited
+	}
+	if r.lane == Reactor {
+		_ = e.loop.enter(context.Background(), r.task)
+		defer e.loop.leave()
+		r.onLoop = true
+	}
+	r.started = time.Now()
+	r.handler.call(&runContext{within, &r.Run}, r.record.Args, end)
+}
+
+// concludeLocked frees the slot and passes the verdict on.
+func (e *engine) concludeLocked(l *lane, r *run, v store.Verdict) {
+	if !r.started.IsZero() {
+		l.observeLocked(time.Since(r.started))
+	}
+	l.taken--
+	if v.Word != store.VerdictPark {
+		e.ran++
+	}
+	r.courier.decideLocked(r, v)
+}
+
+// hungerLocked tells the lane's waker to look whether it is time to wait for work.
+func (e *engine) hungerLocked(l *lane) {
+	select {
+	case l.hungry <- struct{}{}:
+	default:
+	}
+}
+
+func (r *run) timeout(defaults *settings) time.Duration {
+	if ms := r.record.Extra.Timeout; ms > 0 {
+		return time.Duration(ms) * time.Millisecond
+	}
+	return defaults.timeout
+}
+
+// defaultKeep is how long the outcome of a success is kept for a task with a result.
+const defaultKeep = int64(time.Hour / time.Millisecond)
+
+// judge turns the end of a call into the verdict that Redis is told.
+func (e *engine) judge(r *run, end *ending) store.Verdict {
+	v := store.Verdict{ID: r.claim.ID, Token: r.claim.Token}
+	switch {
+	case end.unusable != nil:
+		v.Word, v.Why = store.VerdictBreak, "the arguments of "+r.task+" cannot be decoded: "+end.unusable.Error()
+		e.logRun(slog.LevelError, "a job cannot be decoded", r, end.unusable)
+		return v
+	case end.err == nil:
+		return e.success(r, v, end.result)
+	}
+	kind, about := verdictOf(end.err)
+	// An attempt that the shutdown interrupted has not failed.
+	if errors.Is(context.Cause(e.jobs), ErrClosed) && (kind == nil || kind.kind == verdictRetryAfter) {
+		return backVerdict(r)
+	}
+	past := r.history
+	switch {
+	case kind != nil && kind.kind == verdictSnooze:
+		v.Word, v.Head, v.Wait = store.VerdictRetry, store.Head(r.claim.Record), roundMs(max(0, kind.wait))
+		v.Outcome = e.outcome(r, store.Expired, store.OutcomeBody{})
+		return v
+	case kind != nil && kind.kind == verdictCancelled:
+		return e.failed(r, v, store.Cancelled, end)
+	}
+	past.Attempts++
+	past.Failure = end.failure.Encode()
+	wait, again := r.retry(&e.w.defaults, past.Attempts)
+	if kind != nil {
+		wait, again = max(0, kind.wait), kind.kind == verdictRetryAfter
+	}
+	if !again {
+		e.logRun(slog.LevelError, "a job failed", r, about)
+		return e.failed(r, v, store.Failed, end)
+	}
+	e.logRun(slog.LevelInfo, "an attempt failed", r, about)
+	v.Word, v.Head, v.Wait, v.History = store.VerdictRetry, store.Head(r.claim.Record), roundMs(wait), past.Encode()
+	if r.record.Deadline {
+		v.Outcome = e.outcome(r, store.Failed, store.OutcomeBody{Failure: past.Failure})
+	}
+	return v
+}
+
+// retry says whether, and after what wait, the policy of the job allows another attempt after so many.
+func (r *run) retry(defaults *settings, attempts int) (time.Duration, bool) {
+	policy := r.record.Extra.Retry
+	if policy == nil {
+		policy = defaults.retry
+	}
+	if policy == nil || len(policy.Waits) == 0 || (policy.Times >= 0 && attempts > policy.Times) {
+		return 0, false
+	}
+	return time.Duration(policy.Waits[min(attempts, len(policy.Waits))-1]) * time.Millisecond, true
+}
+
+// success is plain where nothing is to be kept and nothing to be told.
+func (e *engine) success(r *run, v store.Verdict, result []byte) store.Verdict {
+	switch {
+	case r.record.Extra.Keep != nil:
+		v.Keep = *r.record.Extra.Keep
+	case r.record.Answer:
+		v.Keep = defaultKeep
+	case r.history.Attempts == 0 && r.history.Interruptions == 0:
+		return v
+	}
+	v.Word, v.Outcome = store.VerdictKeep, e.outcome(r, store.Succeeded, store.OutcomeBody{Result: result})
+	return v
+}
+
+func (e *engine) failed(r *run, v store.Verdict, kind byte, end *ending) store.Verdict {
+	v.Word, v.Keep = store.VerdictKeep, e.cfg.KeepFailures.Milliseconds()
+	if keep := r.record.Extra.Keep; keep != nil {
+		v.Keep = max(v.Keep, *keep)
+	}
+	v.Outcome = e.outcome(r, kind, store.OutcomeBody{Failure: end.failure.Encode()})
+	return v
+}
+
+func (e *engine) outcome(r *run, kind byte, body store.OutcomeBody) []byte {
+	body.Worker = e.cfg.Identity
+	if !r.started.IsZero() {
+		body.Started = r.courier.serverTime(r.started)
+	}
+	o := store.Outcome{Kind: kind, Attempts: r.history.Attempts + 1, Interruptions: r.history.Interruptions,
+		Task: r.task, Digest: store.DigestOf(r.claim.Record), Body: body}
+	b, err := o.Encode()
+	if err != nil {
+		// It holds bytes, numbers and short strings only.
+		panic("bug: an outcome cannot be encoded: " + err.Error())
+	}
+	return b
+}
+
+func backVerdict(r *run) store.Verdict {
+	return store.Verdict{ID: r.claim.ID, Token: r.claim.Token, Word: store.VerdictBack, Head: store.Head(r.claim.Record)}
+}
+
+func (e *engine) logRun(level slog.Level, what string, r *run, err error) {
+	if !e.log.Enabled(context.Background(), level) {
+		return
+	}
+	e.log.LogAttrs(context.Background(), level, what, slog.String("queue", r.queue), slog.String("task", r.task),
+		slog.String("job", r.id), slog.Int("attempt", r.attempt), slog.Any("err", err))
+}

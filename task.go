@@ -1,0 +1,105 @@
+package spool
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/spooljobs/spool/failure"
+)
+
+// None is the result type of tasks that have none. Their successes leave nothing behind unless Keep says so.
+type None struct{}
+
+// Task is a named kind of work: what its argument and result are, and how it runs unless a Partial says otherwise.
+// It is a value, defined once and shared by those who put jobs and those who run them.
+type Task[A, R any] struct {
+	def *taskDef
+}
+
+// taskDef is the part of a task that knows no types.
+type taskDef struct {
+	name     string
+	defaults settings
+	known    *failure.Known
+	answer   bool // it has a result
+}
+
+// NewTask names a task. The name is what is stored: 1 to 128 letters, digits and . _ - : and the types are what both
+// sides agree on. NewTask panics on a malformed name or option, as regexp.MustCompile does.
+func NewTask[A, R any](name string, opts ...TaskOption) Task[A, R] {
+	def := &taskDef{name: name, defaults: defaultSettings(), answer: !is[R, None](), known: &failure.Known{}}
+	if err := checkName("task", name, maxTaskName); err != nil {
+		panic(err)
+	}
+	for _, opt := range opts {
+		if opt == nil {
+			panic(&FieldError{"task " + name, nil, "a nil option"})
+		}
+		opt.applyTask(def)
+	}
+	if err := def.defaults.err(); err != nil {
+		panic(fmt.Errorf("task %s: %w", name, err))
+	}
+	if def.defaults.id != "" {
+		panic(&FieldError{"ID", def.defaults.id, "an id cannot be the default of a task"})
+	}
+	return Task[A, R]{def}
+}
+
+func is[T, U any]() bool { return reflect.TypeFor[T]() == reflect.TypeFor[U]() }
+
+type taskOption func(*taskDef)
+
+func (o taskOption) applyTask(d *taskDef) { o(d) }
+
+// Knows declares an error of the task under a name, so that errors.Is finds it in a failure that comes from another
+// process. Both sides share the declaration by sharing the task.
+func Knows(name string, err error) TaskOption {
+	return taskOption(func(d *taskDef) { d.declare(d.known.Declare(name, err)) })
+}
+
+// KnowsType declares an error type of the task under a name, so that errors.As finds it, with its exported fields, in
+// a failure that comes from another process.
+func KnowsType[E error](name string) TaskOption {
+	return taskOption(func(d *taskDef) { d.declare(failure.DeclareType[E](d.known, name)) })
+}
+
+func (d *taskDef) declare(err error) {
+	if err != nil {
+		d.defaults.mistakes = append(d.defaults.mistakes, err)
+	}
+}
+
+// Name is the task's name.
+func (t Task[A, R]) Name() string { return t.def.name }
+
+// With binds arguments and settings. It does no I/O; mistakes are reported when the Partial is put. The arguments are
+// encoded then, too: until it is put, a Partial shares what its arguments point to.
+func (t Task[A, R]) With(args A, opts ...Option) Partial[R] {
+	p := &partial{settings: t.def.defaults, name: t.def.name, known: t.def.known, answer: t.def.answer, args: args}
+	for _, opt := range opts {
+		if opt == nil {
+			p.settings.mistake("option", nil, "must not be nil")
+			continue
+		}
+		opt.applyPartial(&p.settings)
+	}
+	return Partial[R]{p}
+}
+
+// Put puts a job with these arguments: With(args, opts...).Put(ctx, to).
+func (t Task[A, R]) Put(ctx context.Context, to To, args A, opts ...Option) (*Job[R], error) {
+	return t.With(args, opts...).Put(ctx, to)
+}
+
+// Job returns the handle of a stored job, given its id as Job.ID or Job.String returns it. It makes no call: a wrong
+// id shows when the handle is used.
+func (t Task[A, R]) Job(c *Client, id string) *Job[R] {
+	queue := t.def.defaults.queue
+	if before, after, ok := strings.Cut(id, "/"); ok {
+		queue, id = before, after
+	}
+	return &Job[R]{jobRef{client: c, queue: queue, id: id, known: t.def.known}}
+}
