@@ -44,7 +44,7 @@ type pulse struct {
 // outage, or a jump of the server's clock, everybody first has a chance to beat.
 func (e *engine) beatOnce(c *courier, q *store.Queue, p *pulse) {
 	e.mu.Lock()
-	seat, closing := c.seat, e.closing
+	seat, closing, flying, number := c.seat, e.closing, c.flying, c.sent
 	e.mu.Unlock()
 	if seat == nil || closing {
 		p.since = time.Time{}
@@ -73,6 +73,7 @@ func (e *engine) beatOnce(c *courier, q *store.Queue, p *pulse) {
 	}
 	p.last, p.server = time.Now(), answer.Now
 	e.learn(c, answer)
+	e.compare(c, answer.Held, !flying && number > 0, number)
 	for _, dying := range answer.Dying {
 		e.slices(c, "sweeping", func() (bool, error) {
 			moved, more, err := q.Sweep(e.calls, dying, e.cfg.KeepFailures.Milliseconds())
@@ -127,13 +128,22 @@ func (e *engine) learn(c *courier, answer *store.Pulse) {
 			c.kick()
 		}
 	}
-	// A call in flight explains a difference; two beats in a row with one do not happen by chance for long.
-	if answer.Held != len(c.runs)+c.undelivered() {
-		if c.mismatch++; c.mismatch >= 2 && c.inCall == 0 {
-			c.reconcile = true
-			c.kick()
-		}
-	} else {
+}
+
+// compare holds what Redis says the engine has against what it runs or has yet to tell. It says something only if no
+// call was under way meanwhile; twice in a row different, the courier looks into it.
+func (e *engine) compare(c *courier, held int, still bool, number uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !still || c.flying || c.sent != number {
+		return
+	}
+	if held == len(c.runs)+c.undelivered() {
 		c.mismatch = 0
+		return
+	}
+	if c.mismatch++; c.mismatch >= 2 {
+		c.reconcile = true
+		c.kick()
 	}
 }

@@ -22,9 +22,17 @@ func connect(url string) (*redis.Client, error) {
 	}
 	options.MaxRetries = -1
 	options.DialerRetries = 1
+	if options.PoolSize == 0 {
+		options.PoolSize = poolSize
+	}
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	return redis.NewClient(options), nil
 }
+
+// poolSize is the pool size of connections of our own. It is no limit that is ever met: there are as many connections
+// as calls at a time, which are few. It is also the number of failed dials after which a pool of go-redis dials once a
+// second by itself, whoever else holds back, so it must be more than an outage of an hour makes.
+const poolSize = 1000
 
 // redact cuts what may be a password out of a URL.
 func redact(url string) string {
@@ -35,14 +43,13 @@ func redact(url string) string {
 	return url
 }
 
-// aside returns a client of our own beside another one, with the same settings and its own connections, at most so
-// many. Blocking calls and beats travel there: they never wait for the pool that the user's calls share, and closing
+// aside returns a client of our own beside another one, with the same settings and its own connections. Blocking calls and beats travel there: they never wait for the pool that the user's calls share, and closing
 // it is the one sure way to end a blocked call. An answer is waited for at most so long.
-func aside(rdb redis.UniversalClient, connections int, patience time.Duration) (redis.UniversalClient, error) {
+func aside(rdb redis.UniversalClient, patience time.Duration) (redis.UniversalClient, error) {
 	switch c := rdb.(type) {
 	case *redis.Client:
 		options := *c.Options()
-		options.PoolSize = connections
+		options.PoolSize = poolSize
 		options.MinIdleConns = 0
 		options.ReadTimeout = patience
 		options.MaxRetries = -1
@@ -50,7 +57,7 @@ func aside(rdb redis.UniversalClient, connections int, patience time.Duration) (
 		return redis.NewClient(&options), nil
 	case *redis.ClusterClient:
 		options := *c.Options()
-		options.PoolSize = connections
+		options.PoolSize = poolSize
 		options.MinIdleConns = 0
 		options.ReadTimeout = patience
 		options.MaxRetries = -1

@@ -34,7 +34,11 @@ type courier struct {
 	inCall    int             // verdicts in the call that flies
 	work      [2]bool         // claimable work is expected, by lane
 	backlog   [2]bool         // the last answer left more than it took
-	looked    [2]time.Time    // when a claim with room last found nothing more
+	looked    [2]time.Time    // when this queue last said that it has nothing,
+	looks     [2]uint64       // how often it has said so,
+	seen      [][2]uint64     // and what lower queues have made of it: the looks of each higher one at the last claim
+	flying    bool            // a call is under way
+	sent      uint64          // calls so far
 	due       [2]time.Time    // when the next job is due, by the local clock
 	owed      bool            // a call is owed, whatever there is to say: a marker was taken
 	suspects  int             // held
@@ -50,7 +54,8 @@ type courier struct {
 }
 
 func newCourier(e *engine, rank int, q *store.Queue) *courier {
-	return &courier{e: e, q: q, rank: rank, wake: make(chan struct{}, 1), runs: map[string]*run{}, work: [2]bool{true, true}, owed: true}
+	return &courier{e: e, q: q, rank: rank, wake: make(chan struct{}, 1), runs: map[string]*run{},
+		seen: make([][2]uint64, rank), work: [2]bool{true, true}, owed: true}
 }
 
 // kick makes the courier look whether there is something to do.
@@ -121,21 +126,9 @@ func (c *courier) ready() bool {
 func (c *courier) sleep(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-			return
-		case <-c.e.calls.Done():
-			return
-		case <-c.e.stopping:
-			// Only the end of the engine cuts a pause short, and only once.
-			select {
-			case <-timer.C:
-			case <-c.e.calls.Done():
-			case <-c.wake:
-			}
-			return
-		}
+	select {
+	case <-timer.C:
+	case <-c.e.calls.Done():
 	}
 }
 
@@ -176,13 +169,11 @@ func (c *courier) trouble(what string, err error) {
 		return
 	}
 	c.e.mu.Lock()
-	c.stalled = min(max(2*c.stalled, 100*time.Millisecond), 10*time.Second)
+	c.stalled = min(max(2*c.stalled, 100*time.Millisecond), 2*time.Second)
 	c.until = time.Now().Add(c.stalled)
 	c.work, c.owed = [2]bool{}, true
+	c.e.kickLocked(c)
 	c.e.mu.Unlock()
-	for _, lower := range c.e.couriers[c.rank+1:] {
-		lower.kick()
-	}
 	c.e.signal()
 	c.e.log.LogAttrs(context.Background(), slog.LevelError, "redis refused a call", slog.String("queue", c.q.Name()),
 		slog.String("what", what), slog.Any("err", err))
@@ -230,12 +221,12 @@ func (c *courier) compose() *letter {
 		e.lanes[lane].taken += call.room[lane]
 	}
 	call.Thread, call.Reactor = call.room[Thread], call.room[Reactor]
-	c.owed, c.refused, c.inCall = false, 0, len(call.Verdicts)
+	c.owed, c.flying, c.refused, c.inCall = false, true, 0, len(call.Verdicts)
 	c.number++
 	for c.tokenInUseLocked() {
 		c.number++
 	}
-	call.Number = c.number
+	call.Number, c.sent = c.number, c.sent+1
 	return call
 }
 
@@ -265,7 +256,7 @@ func (c *courier) takeLocked() []store.Verdict {
 		if arguments += v.Fields(); arguments > store.AdvanceArguments {
 			break
 		}
-		if size += v.Size(); size > store.CallBytes && n+k > 0 {
+		if size += v.Size(); size > store.CallBytes && k > 0 {
 			break
 		}
 		verdicts = append(verdicts, *v)
@@ -277,25 +268,25 @@ func (c *courier) takeLocked() []store.Verdict {
 	return verdicts
 }
 
-// freshLook is for how long a higher queue's answer that it has nothing holds, where a lower one wants to claim.
+// freshLook is for how long a higher queue's answer that it has nothing holds, where a lower one wants to claim. An
+// older one holds for one claim, however long it took to get here.
 const freshLook = time.Millisecond
 
 // roomLocked is how many jobs of a lane this courier may claim: none while a queue before it has work, or has not
 // said just now that it has none.
 func (c *courier) roomLocked(which Lane, now time.Time) int {
-	l := &c.e.lanes[which]
 	if c.e.stopped {
 		return 0
 	}
-	room := l.roomLocked(c.flight, c.backlog[which])
+	room := c.e.lanes[which].roomLocked(c.flight, c.backlog[which])
 	if room == 0 {
 		return 0
 	}
-	for _, higher := range c.e.couriers[:c.rank] {
+	for i, higher := range c.e.couriers[:c.rank] {
 		if now.Before(higher.until) || higher.seat == nil {
 			continue
 		}
-		if !higher.work[which] && now.Sub(higher.looked[which]) > freshLook {
+		if !higher.work[which] && now.Sub(higher.looked[which]) > freshLook && higher.looks[which] == c.seen[i][which] {
 			if !c.work[which] {
 				return 0 // nothing is expected here: not worth asking there
 			}
@@ -305,6 +296,9 @@ func (c *courier) roomLocked(which Lane, now time.Time) int {
 		if higher.work[which] {
 			return 0
 		}
+	}
+	for i, higher := range c.e.couriers[:c.rank] {
+		c.seen[i][which] = higher.looks[which]
 	}
 	return room
 }
@@ -346,8 +340,11 @@ func (c *courier) takeBack(call *letter) {
 			c.others = append(c.others, v)
 		}
 	}
-	c.inCall, c.refused = 0, c.refused+call.Refused
+	c.flying, c.inCall, c.refused = false, 0, c.refused+call.Refused
 }
+
+// longFlight bounds what a call may seem to take: while Redis is away it says nothing about round trips.
+const longFlight = 250 * time.Millisecond
 
 // apply takes in an answer.
 func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
@@ -373,8 +370,8 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 	}
 
 	e.mu.Lock()
-	c.inCall, c.stalled = 0, 0
-	c.flight += (flight - c.flight) / 4
+	c.flying, c.inCall, c.stalled = false, 0, 0
+	c.flight += (min(flight, longFlight) - c.flight) / 4
 	if c.clock == 0 || flight < 10*time.Millisecond {
 		c.clock = time.UnixMilli(answer.Now).Sub(now.Add(-flight / 2))
 	}
@@ -386,7 +383,7 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 		l := &e.lanes[r.lane]
 		l.taken++
 		c.runs[r.claim.ID] = r
-		if r.interruptions >= suspectFrom {
+		if r.suspect {
 			c.suspects++
 		}
 		l.pushLocked(r)
@@ -396,17 +393,15 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 		if answer.Again {
 			c.work[lane], c.owed = true, true
 		} else {
-			c.learnLocked(Lane(lane), call, answer, sent, now)
+			c.learnLocked(Lane(lane), call, answer, now)
 		}
 		l.startLocked(e)
 		if e.idleLocked(Lane(lane)) {
 			e.hungerLocked(l)
 		}
 	}
+	e.kickLocked(c)
 	e.mu.Unlock()
-	for _, lower := range e.couriers[c.rank+1:] {
-		lower.kick()
-	}
 	if len(answer.Lost) > 0 {
 		e.log.Warn("verdicts came too late: the jobs have another owner", "queue", c.q.Name(), "jobs", len(answer.Lost))
 	}
@@ -414,11 +409,12 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 }
 
 // learnLocked notes what the answer says of a lane.
-func (c *courier) learnLocked(which Lane, call *letter, answer *store.Advanced, sent, now time.Time) {
+func (c *courier) learnLocked(which Lane, call *letter, answer *store.Advanced, now time.Time) {
 	c.work[which] = answer.More[which]
 	c.backlog[which] = answer.More[which] && call.room[which] > 0
 	if !answer.More[which] && call.room[which] > 0 {
-		c.looked[which] = sent
+		c.looked[which] = now
+		c.looks[which]++
 	}
 	c.due[which] = time.Time{}
 	if due := answer.NextDue[which]; due > 0 {
@@ -437,9 +433,9 @@ func (c *courier) learnLocked(which Lane, call *letter, answer *store.Advanced, 
 const suspectFrom = 2
 
 // decideLocked gives a run its one verdict. A run that has one, or that is lost, is given no other.
-func (c *courier) decideLocked(r *run, v store.Verdict) {
+func (c *courier) decideLocked(r *run, v store.Verdict) bool {
 	if r.decided {
-		return
+		return false
 	}
 	c.forgetLocked(r)
 	if v.Word == store.VerdictPlain {
@@ -448,6 +444,7 @@ func (c *courier) decideLocked(r *run, v store.Verdict) {
 		c.others = append(c.others, v)
 	}
 	c.kick()
+	return true
 }
 
 func (c *courier) forgetLocked(r *run) {
@@ -455,7 +452,7 @@ func (c *courier) forgetLocked(r *run) {
 	if c.runs[r.claim.ID] == r {
 		delete(c.runs, r.claim.ID)
 	}
-	if r.interruptions >= suspectFrom {
+	if r.suspect {
 		c.suspects--
 	}
 }
@@ -533,6 +530,7 @@ func (c *courier) relieve() {
 		if t := l.oldestLocked(); !t.IsZero() && time.Since(t) >= stallTime && l.running >= l.size {
 			l.took = max(l.took, stallTime)
 			l.giveBackLocked()
+			c.e.kickLocked(nil)
 		}
 	}
 }

@@ -38,20 +38,22 @@ type engine struct {
 
 	mu      sync.Mutex // guards what follows, and the fields of lanes, couriers and runs that say so; nothing slow happens under it
 	lanes   [2]lane
-	stopped bool // claims nothing more
-	closing bool // the last outcomes are being delivered
-	ran     int  // jobs that have ended here
+	stopped bool            // claims nothing more
+	closing bool            // the last outcomes are being delivered
+	ran     int             // jobs that have ended here
+	strange map[string]bool // tasks without a handler that the log has named
 }
 
 func newEngine(w *Worker, drain bool) (*engine, error) {
 	e := &engine{w: w, cfg: w.cfg, client: w.client, handlers: w.handlers, drain: drain,
 		log:      w.cfg.Logger.With("worker", w.cfg.Identity),
-		stopping: make(chan struct{}), quiet: make(chan struct{}, 1)}
+		stopping: make(chan struct{}), quiet: make(chan struct{}, 1),
+		strange: map[string]bool{}}
 	var err error
-	if e.beats, err = aside(w.client.rdb, 2, beatTimeout); err != nil {
+	if e.beats, err = aside(w.client.rdb, beatTimeout); err != nil {
 		return nil, err
 	}
-	if e.markers, err = aside(w.client.rdb, 4, 2*blockTime); err != nil {
+	if e.markers, err = aside(w.client.rdb, 2*blockTime); err != nil {
 		e.beats.Close()
 		return nil, err
 	}
@@ -81,7 +83,10 @@ func (e *engine) run(ctx context.Context) (int, error) {
 	if e.drain {
 		e.untilIdle(ctx)
 	} else {
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-e.client.life.Done():
+		}
 	}
 
 	// (1) Claim nothing more.
@@ -122,6 +127,9 @@ func (e *engine) run(ctx context.Context) (int, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.client.life.Err() != nil {
+		errs = append(errs, fmt.Errorf("%w: the client was closed while the worker ran", ErrClosed))
+	}
 	if e.drain && ctx.Err() != nil {
 		errs = append(errs, ctx.Err())
 	}
@@ -132,6 +140,15 @@ const (
 	heedTime    = time.Second     // from the end of a handler's context to its being given up
 	deliverTime = 5 * time.Second // for the last outcomes, if Redis is away, beside the grace
 )
+
+// kickLocked makes couriers that expect work look again, all but one: there may be room for them now, or their turn.
+func (e *engine) kickLocked(but *courier) {
+	for _, c := range e.couriers {
+		if c != but && (c.work[Thread] || c.work[Reactor]) {
+			c.kick()
+		}
+	}
+}
 
 // signal tells those who wait for the engine's end to look again.
 func (e *engine) signal() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,6 +35,8 @@ type partial struct {
 	seal   sync.Once // guards what follows
 	item   store.Item
 	sealed error
+
+	late atomic.Bool // a Put that was given up has been answered since: the job was stored
 }
 
 // To is where jobs are put.
@@ -45,7 +48,8 @@ type To interface {
 type putItem struct {
 	queue string
 	item  store.Item
-	err   error // set by put
+	late  *atomic.Bool // of the Partial
+	err   error        // set by put
 }
 
 // ready draws the id and encodes the record, once.
@@ -121,7 +125,7 @@ func (p Partial[R]) prepare(it *putItem) error {
 	if err := p.p.ready(); err != nil {
 		return err
 	}
-	it.queue, it.item = p.p.settings.queue, p.p.item
+	it.queue, it.item, it.late = p.p.settings.queue, p.p.item, &p.p.late
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -31,6 +32,7 @@ type putter struct {
 // parcel is what one caller puts, at most one call's worth.
 type parcel struct {
 	items []*putItem
+	late  []*atomic.Bool // of the same Partials, for when the items are no longer ours
 	size  int
 	gone  bool          // its caller has given up
 	out   bool          // the call was sent without it
@@ -72,7 +74,7 @@ func (c *Client) put(ctx context.Context, items []putItem) error {
 			open[it.queue] = last
 			parcels = append(parcels, sent{c.putter(it.queue), last})
 		}
-		last.items = append(last.items, it)
+		last.items, last.late = append(last.items, it), append(last.late, it.late)
 		last.size += size
 	}
 	for _, s := range parcels {
@@ -248,9 +250,12 @@ func (p *putter) settle(batch []*parcel, refused []int, err error) {
 	at := 0
 	for _, parcel := range batch {
 		for i, it := range parcel.items {
-			// The items of a caller who has gone are his; their places in the call count all the same.
+			// The items of a caller who has gone are his; their places in the call count all the same. He was told
+			// that he may put the same Partial again: if the job has run by then and left nothing, it must not run
+			// a second time.
 			if parcel.gone {
-				break
+				parcel.late[i].Store(!parcel.out && err == nil && !taken[at+i])
+				continue
 			}
 			it.err = err
 			if taken[at+i] {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/spooljobs/spool/internal/store"
 )
@@ -46,7 +47,8 @@ func (c *courier) expelled(call *letter, err error) {
 	}
 	c.refused += call.Refused + len(call.Verdicts) + len(c.plain) + len(c.others)
 	refused := c.refused
-	c.plain, c.others, c.inCall, c.seat = nil, nil, 0, nil
+	c.plain, c.others, c.inCall, c.flying, c.seat = nil, nil, 0, false, nil
+	e.kickLocked(c)
 	e.mu.Unlock()
 	e.log.Warn("this worker was declared dead; it starts anew", "queue", c.q.Name(), "running", lost, "refused", refused,
 		"err", fmt.Sprint(err))
@@ -117,7 +119,11 @@ func (c *courier) settleAccounts() {
 		}
 	}
 	c.reconcile, c.mismatch = false, 0
-	e.log.Warn("what redis holds for this worker was compared with what it runs", "queue", c.q.Name(), "given_back", back, "lost", lost)
+	level := slog.LevelDebug
+	if back+lost > 0 {
+		level = slog.LevelWarn
+	}
+	e.log.Log(context.Background(), level, "what redis holds for this worker was compared with what it runs", "queue", c.q.Name(), "given_back", back, "lost", lost)
 }
 
 // note logs an error that something else will mend.

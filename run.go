@@ -83,6 +83,7 @@ type run struct {
 	courier *courier
 	lane    Lane
 	claim   store.Claim
+	suspect bool      // of ending the process: of these an engine holds one at a time
 	queued  time.Time // when it was claimed
 
 	// Set by the runner that takes it.
@@ -99,12 +100,13 @@ type run struct {
 // take fills in what can be told without decoding anything. The script has looked at the record's header.
 func (r *run) take(c *courier, claim *store.Claim, now time.Time) {
 	r.courier, r.claim, r.queued = c, *claim, now
+	r.task = store.TaskOf(claim.Record)
 	if claim.Record[1] == store.LaneReactor {
 		r.lane = Reactor
 	}
 	if claim.History != "" {
 		if past, err := store.DecodeHistory(claim.History); err == nil {
-			r.interruptions = past.Interruptions
+			r.suspect = past.Interruptions >= suspectFrom
 		}
 	}
 }
@@ -123,15 +125,25 @@ func (r *run) prepare() (verdict store.Verdict, ok bool) {
 		c.e.log.Error("a job cannot be decoded", "queue", c.q.Name(), "job", store.UnpackID(r.claim.ID), "err", err)
 		return verdict, false
 	}
-	r.record = record
-	r.Run = Run{id: store.UnpackID(r.claim.ID), queue: c.q.Name(), task: record.Task, attempt: r.history.Attempts + 1,
-		interruptions: r.history.Interruptions, fence: r.claim.Fence, meta: record.Extra.Meta, client: c.e.client,
-		stopping: c.e.stopping, loop: c.e.loop}
-	r.handler = c.e.handlers[record.Task]
+	r.record, r.handler = record, c.e.handlers[record.Task]
 	if r.handler == nil {
 		verdict.Word, verdict.Head, verdict.Task = store.VerdictPark, store.Head(r.claim.Record), record.Task
-		c.e.log.Warn("no handler here for a task; its jobs wait for a worker that has one", "queue", c.q.Name(), "task", record.Task)
+		c.e.stranger(c, record.Task)
 		return verdict, false
 	}
+	r.id, r.queue, r.fence, r.meta = store.UnpackID(r.claim.ID), c.q.Name(), r.claim.Fence, record.Extra.Meta
+	r.attempt, r.interruptions = r.history.Attempts+1, r.history.Interruptions
+	r.client, r.stopping, r.loop = c.e.client, c.e.stopping, c.e.loop
 	return verdict, true
+}
+
+// stranger names a task without a handler in the log, once.
+func (e *engine) stranger(c *courier, task string) {
+	e.mu.Lock()
+	known := e.strange[task]
+	e.strange[task] = true
+	e.mu.Unlock()
+	if !known {
+		e.log.Warn("no handler here for a task; its jobs wait for a worker that has one", "queue", c.q.Name(), "task", task)
+	}
 }

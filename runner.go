@@ -85,10 +85,10 @@ func (e *engine) concludeLocked(l *lane, r *run, v store.Verdict) {
 		l.observeLocked(time.Since(r.started))
 	}
 	l.taken--
-	if v.Word != store.VerdictPark {
+	if r.courier.decideLocked(r, v) && v.Word != store.VerdictPark {
 		e.ran++
 	}
-	r.courier.decideLocked(r, v)
+	e.kickLocked(r.courier)
 }
 
 // hungerLocked tells the lane's waker to look whether it is time to wait for work.

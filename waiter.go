@@ -15,6 +15,9 @@ import (
 // lookAgain is how often a client asks for everything it waits for, in case a message was lost.
 const lookAgain = 30 * time.Second
 
+// pingEvery is how often the subscription's connection is written to, which shows whether it is still one.
+const pingEvery = 3 * time.Second
+
 // waiter waits for the ends of jobs, for all callers of a client together. The end of a job is pushed: first the
 // subscription to the client's channel is confirmed, then Redis is asked, so that no end falls between. After every
 // reconnect, and each 30 s, it asks again, by page, for all that is still awaited.
@@ -74,6 +77,7 @@ func (c *Client) waits() (*waiter, error) {
 		w := &waiter{c: c, sub: c.rdb.Subscribe(c.life), queues: map[string]*awaited{}}
 		c.waiter = w
 		c.work.Go(w.listen)
+		c.work.Go(w.tend)
 	}
 	return c.waiter, nil
 }
@@ -116,26 +120,54 @@ func (w *waiter) drop(queue, id string, ch chan answer) {
 	}
 }
 
-// listen takes confirmations and messages until the client is closed.
+// listen takes confirmations and messages until the client is closed. go-redis's own loop would dial ten times a second
+// while Redis is away; this one waits with everybody else.
 func (w *waiter) listen() {
-	messages := w.sub.ChannelWithSubscriptions()
-	tick := time.NewTicker(lookAgain)
-	defer tick.Stop()
+	life, gate := w.c.life, w.c.gate
 	for {
-		select {
-		case m, ok := <-messages:
-			if !ok {
+		m, err := w.sub.Receive(life)
+		switch m := m.(type) {
+		case *redis.Subscription:
+			if m.Kind == "subscribe" {
+				w.confirmed(m.Channel)
+			}
+		case *redis.Message:
+			w.told(m.Channel, m.Payload)
+		}
+		if err == nil {
+			continue
+		}
+		if err = store.Classify(err); errors.Is(err, store.ErrAway) {
+			gate.report(false, err)
+			// A ping dials and subscribes again. What comes of it comes to Receive.
+			err = gate.do(life, func() error { return store.Classify(w.sub.Ping(life)) })
+		}
+		if life.Err() != nil {
+			return
+		}
+		if err != nil {
+			w.c.cfg.Logger.Warn("listening for the ends of jobs", "err", err)
+			select {
+			case <-time.After(outageLongest):
+			case <-life.Done():
 				return
 			}
-			switch m := m.(type) {
-			case *redis.Subscription:
-				if m.Kind == "subscribe" {
-					w.confirmed(m.Channel)
-				}
-			case *redis.Message:
-				w.told(m.Channel, m.Payload)
+		}
+	}
+}
+
+// tend keeps the connection alive, and looks again from time to time.
+func (w *waiter) tend() {
+	ping, look := time.NewTicker(pingEvery), time.NewTicker(lookAgain)
+	defer ping.Stop()
+	defer look.Stop()
+	for {
+		select {
+		case <-ping.C:
+			if w.c.gate.back(w.c.life) == nil {
+				_ = w.sub.Ping(w.c.life) // if it fails, so does the Receive under way
 			}
-		case <-tick.C:
+		case <-look.C:
 			w.mu.Lock()
 			for _, a := range w.queues {
 				a.askAllLocked()

@@ -87,6 +87,7 @@ func (e *engine) block(which Lane, keys []string) error {
 		e.mu.Lock()
 		if !c.work[which] {
 			c.looked[which] = asked
+			c.looks[which]++
 		}
 		e.mu.Unlock()
 	}

@@ -11,7 +11,7 @@ local quarantine, faults, deadlines, meta = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local engine, token, skip, bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 if not call('ZSCORE', engines, engine) then return { 'gone', num(now) } end
-call('ZCARD', quarantine); call('HLEN', faults); call('HLEN', meta); call('ZCARD', deadlines)
+call('ZCARD', quarantine); call('HLEN', faults); counters(meta, 'fence'); call('ZCARD', deadlines)
 call('ZREM', active, '')
 local ids = call('ZRANGEBYSCORE', active, token, token, 'LIMIT', num(skip), '100')
 local records = fetch(jobs, ids, bytes)

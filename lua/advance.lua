@@ -39,7 +39,8 @@ if tonumber(kept) > number then return { 'stale', num(now) } end
 -- Every key that may be written is read first: one of a wrong type fails here, before any job has left its set.
 local size = { active = call('ZCARD', active), parked = call('ZCARD', parked), deadlines = call('ZCARD', deadlines), ready = {}, due = {}, suspect = {} }
 call('HLEN', jobs); call('HLEN', outcomes); call('ZCARD', done); call('HLEN', watched); call('ZCARD', kinds)
-call('ZCARD', quarantine); call('HLEN', faults); call('HLEN', meta)
+call('ZCARD', quarantine); call('HLEN', faults)
+counters(meta, 'order', 'front', 'fence', 'succeeded', 'failed', 'cancelled', 'expired', 'retried', 'lost')
 local pasts = call('HLEN', history)
 for _, lane in ipairs(lanes) do
   size.ready[lane], size.due[lane], size.suspect[lane] = call('ZCARD', ready[lane]), call('ZCARD', due[lane]), call('ZCARD', suspect[lane])

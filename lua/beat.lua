@@ -45,7 +45,7 @@ for _ = 1, 20 do
   local found = call('ZRANGEBYLEX', kinds, after, '+', 'LIMIT', '0', '1')[1]
   if not found then break end
   local kind = string.match(found, '^(%a/[^/]*)/')
-  reply[#reply + 1] = kind
-  after = '[' .. kind .. '0'
+  if kind then reply[#reply + 1] = kind end
+  after = kind and '[' .. kind .. '0' or '(' .. found
 end
 return reply

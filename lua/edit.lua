@@ -13,7 +13,7 @@ local line, number, id, old, new, when = ARGV[1], tonumber(ARGV[2]), ARGV[3], AR
 
 local reply, last = heard(lines, line, number)
 if reply then return reply end
-call('ZCARD', lastcalls); call('ZCARD', kinds); call('HLEN', meta)
+call('ZCARD', lastcalls); call('ZCARD', kinds); counters(meta, 'order')
 local lane = string.sub(new, 2, 2)
 call('LLEN', wake[lane])
 local stored = call('HGET', jobs, id)

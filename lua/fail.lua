@@ -14,7 +14,7 @@ local line, number, id, body, keep = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4
 local reply, last = heard(lines, line, number)
 if reply then return reply end
 call('HLEN', history); call('ZCARD', kinds); call('ZCARD', deadlines); call('HLEN', watched); call('ZCARD', lastcalls)
-call('HLEN', outcomes); call('HLEN', meta)
+call('HLEN', outcomes); counters(meta, 'failed')
 local record = call('HGET', jobs, id)
 local word = call('ZSCORE', done, id) and 'ended' or 'unknown'
 -- A removing write comes first: ending a job must work when memory is full.

@@ -25,7 +25,7 @@ for _, lane in ipairs({ 't', 'r' }) do
   size.due[lane] = call('ZCARD', due[lane])
   call('LLEN', wake[lane])
 end
-call('HLEN', jobs); call('ZCARD', deadlines); call('HLEN', meta); call('ZCARD', lastcalls)
+call('HLEN', jobs); call('ZCARD', deadlines); counters(meta, 'order'); call('ZCARD', lastcalls)
 
 -- An adding write comes first, so that full memory refuses the call as a whole.
 note(lines, lastcalls, line, number, last, '')

@@ -19,12 +19,13 @@ if not call('ZSCORE', dying, engine) then return { 'gone', num(now) } end
 local ids = call('ZRANGEBYSCORE', active, from, '(' .. to, 'LIMIT', '0', num(slice))
 if #ids == 0 then
   call('ZREM', dying, engine)
-  call('HDEL', workers, string.match(engine, '^(%d+):(.*)$'))
+  local known, uuid = string.match(engine, '^(%d+):(.*)$')
+  call('HDEL', workers, known or engine, uuid or engine)
   call('HDEL', calls, engine)
   return { 'ok', num(now), '0', 'done' }
 end
 call('HLEN', outcomes); call('ZCARD', done); call('HLEN', watched); call('ZCARD', deadlines)
-call('ZCARD', quarantine); call('HLEN', faults); call('HLEN', meta)
+call('ZCARD', quarantine); call('HLEN', faults); counters(meta, 'front', 'interrupted', 'aborted')
 for _, lane in ipairs({ 't', 'r' }) do
   call('ZCARD', ready[lane]); call('ZCARD', suspect[lane]); call('LLEN', wake[lane])
 end
@@ -38,6 +39,8 @@ for i, record in ipairs(records) do
   local id, past = ids[i], pasts[i] or '0000000000'
   if not sound(record) then
     isolate(id, record and 'the header of the record cannot be read' or 'the record is missing')
+  elseif not told(past) then
+    isolate(id, 'the history cannot be read')
   else
     local times = tonumber(string.sub(past, 7, 10)) + 1
     past = string.sub(past, 1, 6) .. string.format('%04.0f', math.min(times, 9999)) .. string.sub(past, 11)

@@ -122,6 +122,19 @@ func DecodeRecord(s string) (*Record, error) {
 // Head returns the part of a stored record that verdicts carry.
 func Head(record string) string { return record[:headLen] }
 
+// TaskOf returns the name of the task in a stored record whose header a script has looked at, or "".
+func TaskOf(record string) string {
+	at := headLen
+	if record[4] == 'o' {
+		at += digestLen
+	}
+	size, err := digits(record[11:headLen])
+	if err != nil || len(record) < at+size {
+		return ""
+	}
+	return record[at : at+size]
+}
+
 // digest names the contents of a job with an own id.
 func digest(task string, args []byte) string {
 	h := sha256.New()

@@ -3,7 +3,7 @@
 --   5 'o' own id   6 'd' deadline   7 'e' edges   8-11 priority + 1000   12-14 length of the task's name
 --   15-30 digest of task and arguments, only with 'o'; then the task's name
 local function sound(record)
-  return record and #record >= 14 and string.sub(record, 1, 1) == '1' and tonumber(string.sub(record, 8, 14)) ~= nil
+  return record and string.find(record, '^1[tr][%df]....%d%d%d%d%d%d%d') ~= nil
 end
 local function digest(record)
   return string.sub(record, 5, 5) == 'o' and string.sub(record, 15, 30) or ''
@@ -23,4 +23,14 @@ local function order(meta, n)
 end
 local function front(meta, n)
   return tonumber(call('HINCRBY', meta, 'front', num(n))) - n
+end
+-- A counter that is no number fails the call here, before anything has changed, and not half-way.
+local function counters(meta, ...)
+  for i, n in ipairs(call('HMGET', meta, ...)) do
+    if n and not string.find(n, '^%-?%d+$') then error('the counter ' .. select(i, ...) .. ' in meta is no number') end
+  end
+end
+-- A past begins with two numbers, of failed and of interrupted attempts.
+local function told(past)
+  return past and string.find(past, '^%d%d%d%d%d%d%d%d%d%d') ~= nil
 end

@@ -6,7 +6,7 @@
 local watchers_keep = 60000
 local function ending(kind, record, past)
   local own = digest(record)
-  return '1' .. kind .. (own ~= '' and 'o' or '-') .. (past and string.sub(past, 1, 10) or '0000000000')
+  return '1' .. kind .. (own ~= '' and 'o' or '-') .. (told(past) and string.sub(past, 1, 10) or '0000000000')
     .. '0000000000000' .. string.sub(record, 12, 14) .. own .. task(record)
 end
 local function part(ids, endings, keeps, from, to)

@@ -1,0 +1,16 @@
+package spool
+
+import (
+	"github.com/spooljobs/spool/internal/redistest"
+	"github.com/spooljobs/spool/internal/store"
+)
+
+// Strict makes a client's scripts fail where strict servers would. It must be called before the client is used.
+func Strict(c *Client) error {
+	s, err := store.New(c.rdb, c.cfg.Prefix, redistest.StrictLua)
+	if err != nil {
+		return err
+	}
+	c.store = s
+	return nil
+}
