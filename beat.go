@@ -38,23 +38,66 @@ type pulse struct {
 	since  time.Time // beats have been unbroken since; zero if the last failed
 	last   time.Time // of the last beat, by the local clock
 	server int64     // and by the server's
+	whole  time.Time // of the last whole beat
+	acts   uint64    // what the courier had done by then
+	turn   int       // what a light beat looks at
+	wary   time.Time // until then no light beats: an engine has died, and a marker may yet have gone to it
 }
 
-// beatOnce beats in one queue. Only an engine whose own beats were unbroken for DeadAfter may judge others: after an
-// outage, or a jump of the server's clock, everybody first has a chance to beat.
+// wholeBeat is how often an idle engine makes a whole beat, for what can wait: outcomes that have had their time.
+const wholeBeat = 10 * time.Minute
+
+// beatOnce beats in one queue. An engine that holds nothing, and has done nothing since the last time, makes a light
+// beat: there is nothing that its lease protects.
 func (e *engine) beatOnce(c *courier, q *store.Queue, p *pulse) {
+	now := time.Now()
 	e.mu.Lock()
-	seat, closing, flying, number := c.seat, e.closing, c.flying, c.sent
+	seat, closing, acts := c.seat, e.closing, c.acts
+	idle := len(c.runs) == 0 && c.undelivered() == 0 && !c.flying && !c.owed && c.clock != 0 && acts == p.acts
+	server := now.Add(c.clock).UnixMilli()
 	e.mu.Unlock()
 	if seat == nil || closing {
 		p.since = time.Time{}
 		return
 	}
-	now := time.Now()
-	if p.number != seat.Number || now.Sub(p.last) > e.cfg.DeadAfter/2 {
-		p.number, p.since = seat.Number, time.Time{}
+	if p.number != seat.Number {
+		*p = pulse{number: seat.Number, whole: now, last: now, server: server, acts: p.acts}
 	}
-	judge := !p.since.IsZero() && now.Sub(p.since) >= e.cfg.DeadAfter
+	if now.Sub(p.last) > e.cfg.DeadAfter/2 {
+		p.since = time.Time{}
+	}
+	if idle && now.Sub(p.whole) < wholeBeat && now.After(p.wary) {
+		var more bool
+		err := e.gate.do(e.calls, func() (err error) {
+			p.turn++
+			more, err = q.Touch(e.calls, seat, server, e.cfg.DeadAfter.Milliseconds(), p.turn)
+			return err
+		})
+		if err != nil {
+			p.since = time.Time{}
+			c.note("beating", err)
+			return
+		}
+		if !more {
+			if p.since.IsZero() {
+				p.since = now
+			}
+			p.last, p.server = now, server
+			return
+		}
+	}
+	e.beatWhole(c, q, p, seat)
+	p.whole, p.acts = now, acts
+}
+
+// beatWhole renews the lease by the server's clock and sees to everything that beats see to. Only an engine whose own
+// beats were unbroken for DeadAfter may judge others: after an outage, or a jump of the server's clock, everybody
+// first has a chance to beat.
+func (e *engine) beatWhole(c *courier, q *store.Queue, p *pulse, seat *store.Engine) {
+	e.mu.Lock()
+	flying, number := c.flying, c.sent
+	e.mu.Unlock()
+	judge := !p.since.IsZero() && time.Since(p.since) >= e.cfg.DeadAfter
 	var answer *store.Pulse
 	err := e.gate.do(e.calls, func() (err error) {
 		answer, err = q.Beat(e.calls, seat, e.cfg.DeadAfter.Milliseconds(), judge)
@@ -74,6 +117,10 @@ func (e *engine) beatOnce(c *courier, q *store.Queue, p *pulse) {
 	p.last, p.server = time.Now(), answer.Now
 	e.learn(c, answer)
 	e.compare(c, answer.Held, !flying && number > 0, number)
+	if len(answer.Dying) > 0 {
+		// It may be frozen, not gone: a call of its that still blocks takes markers.
+		p.wary = time.Now().Add(2 * blockTime)
+	}
 	for _, dying := range answer.Dying {
 		e.slices(c, "sweeping", func() (bool, error) {
 			moved, more, err := q.Sweep(e.calls, dying, e.cfg.KeepFailures.Milliseconds())
@@ -116,6 +163,12 @@ func (e *engine) slices(c *courier, what string, slice func() (more bool, err er
 func (e *engine) learn(c *courier, answer *store.Pulse) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	c.clock = time.UnixMilli(answer.Now).Sub(time.Now())
+	if answer.Late {
+		// Nobody may have claimed for long, or nobody may be able to run what has expired: it is failed all the same.
+		c.owed = true
+		c.kick()
+	}
 	c.kinds = nil
 	for _, kind := range answer.Parked {
 		if len(kind) > 2 && e.handlers[kind[2:]] != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/google/uuid"
 
@@ -14,7 +13,7 @@ import (
 // changer is a client's line for changes to single jobs of a queue: one call at a time, numbered, repeated unchanged
 // until it is answered.
 type changer struct {
-	mu     sync.Mutex // held during a call: a line has one unanswered
+	turn   chan struct{} // holds one during a call: a line has one unanswered
 	line   string
 	number uint64
 }
@@ -29,7 +28,7 @@ func (c *Client) alter(ctx context.Context, queue, what, id string, call func(ct
 	c.mu.Lock()
 	line := c.change[queue]
 	if line == nil {
-		line = &changer{line: uuid.NewString()}
+		line = &changer{turn: make(chan struct{}, 1), line: uuid.NewString()}
 		c.change[queue] = line
 	}
 	closed := c.closed
@@ -37,8 +36,12 @@ func (c *Client) alter(ctx context.Context, queue, what, id string, call func(ct
 	if closed {
 		return ErrClosed
 	}
-	line.mu.Lock()
-	defer line.mu.Unlock()
+	select {
+	case line.turn <- struct{}{}:
+		defer func() { <-line.turn }()
+	case <-ctx.Done():
+		return c.trouble(fmt.Sprintf("%s %q", what, id), &store.AwayError{Err: context.Cause(ctx)}, false)
+	}
 	line.number++
 	var word string
 	maybe := false

@@ -7,7 +7,10 @@ import (
 
 // children are the programs that tests run as processes of their own: this test binary, started again with the name
 // in SPOOL_TEST_CHILD.
-var children = map[string]func() error{}
+var children = map[string]func() error{
+	"worker": childWorker,
+	"putter": childPutter,
+}
 
 func runChild(name string) {
 	program := children[name]

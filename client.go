@@ -173,16 +173,25 @@ func (c *Client) Close() error {
 	}
 	c.closed = true
 	w := c.waiter
+	putters := c.putters
 	c.mu.Unlock()
 	c.end()
 	if w != nil {
 		w.close()
+	}
+	for _, p := range putters {
+		if !p.wire.stop.cut() {
+			p.wire.rdb.Close()
+		}
 	}
 	var err error
 	if c.owned {
 		err = c.rdb.Close()
 	}
 	c.work.Wait()
+	for _, p := range putters {
+		p.wire.rdb.Close()
+	}
 	if c.cfg.OnClose != nil {
 		c.cfg.OnClose()
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -43,9 +45,10 @@ func redact(url string) string {
 	return url
 }
 
-// aside returns a client of our own beside another one, with the same settings and its own connections. Blocking calls and beats travel there: they never wait for the pool that the user's calls share, and closing
-// it is the one sure way to end a blocked call. An answer is waited for at most so long.
-func aside(rdb redis.UniversalClient, patience time.Duration) (redis.UniversalClient, error) {
+// aside returns a client of our own beside another one, with the same settings and its own connections. Blocking
+// calls and beats travel there: they never wait for the pool that the user's calls share, and closing it is the one
+// sure way to end a blocked call. An answer is waited for at most so long.
+func aside(rdb redis.UniversalClient, patience time.Duration, cut *interruptible) (redis.UniversalClient, error) {
 	switch c := rdb.(type) {
 	case *redis.Client:
 		options := *c.Options()
@@ -54,6 +57,9 @@ func aside(rdb redis.UniversalClient, patience time.Duration) (redis.UniversalCl
 		options.ReadTimeout = patience
 		options.MaxRetries = -1
 		options.DialerRetries = 1
+		if cut != nil {
+			options.Dialer = cut.dialer(options.Dialer)
+		}
 		return redis.NewClient(&options), nil
 	case *redis.ClusterClient:
 		options := *c.Options()
@@ -64,6 +70,86 @@ func aside(rdb redis.UniversalClient, patience time.Duration) (redis.UniversalCl
 		return redis.NewClusterClient(&options), nil
 	}
 	return nil, &FieldError{"client", fmt.Sprintf("%T", rdb), "must be a *redis.Client or a *redis.ClusterClient"}
+}
+
+// interruptible makes the blocked calls of a client of our own end when cut is called. go-redis has no way to end a
+// call that is on the wire but closing the client under it, which it reports as an accident; here the connections are
+// told that their time is over.
+type interruptible struct {
+	mu    sync.Mutex
+	over  bool
+	conns map[net.Conn]struct{} // nil if none are known
+}
+
+// dialer makes the connections of a dialer known. Those of a cluster client are not: closing the client must do.
+func (i *interruptible) dialer(dial dialer) dialer {
+	i.conns = map[net.Conn]struct{}{}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if i.over {
+			// It is born dead. An error here, go-redis would write to standard error.
+			_ = conn.SetDeadline(time.Unix(1, 0))
+		}
+		i.conns[conn] = struct{}{}
+		return &tracked{conn, i}, nil
+	}
+}
+
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// cut ends what blocks, now and later. It returns false if it cannot.
+func (i *interruptible) cut() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.over = true
+	for conn := range i.conns {
+		_ = conn.SetDeadline(time.Unix(1, 0))
+	}
+	return i.conns != nil
+}
+
+// interrupt ends what blocks now. A call that begins at the same moment may be hit, too: what is interrupted must be
+// something that is repeated.
+func (i *interruptible) interrupt() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for conn := range i.conns {
+		_ = conn.SetDeadline(time.Unix(1, 0))
+	}
+}
+
+// tracks says whether interrupting has an effect.
+func (i *interruptible) tracks() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.conns != nil
+}
+
+// tracked is a connection whose time may be over.
+type tracked struct {
+	net.Conn
+	i *interruptible
+}
+
+func (t *tracked) SetReadDeadline(at time.Time) error {
+	t.i.mu.Lock()
+	defer t.i.mu.Unlock()
+	if t.i.over {
+		at = time.Unix(1, 0)
+	}
+	return t.Conn.SetReadDeadline(at)
+}
+
+func (t *tracked) Close() error {
+	t.i.mu.Lock()
+	delete(t.i.conns, t.Conn)
+	t.i.mu.Unlock()
+	return t.Conn.Close()
 }
 
 // oldestRedis is the oldest server whose commands suffice.

@@ -39,9 +39,9 @@ type courier struct {
 	seen      [][2]uint64     // and what lower queues have made of it: the looks of each higher one at the last claim
 	flying    bool            // a call is under way
 	sent      uint64          // calls so far
+	acts      uint64          // calls so far that said or claimed something
 	due       [2]time.Time    // when the next job is due, by the local clock
 	owed      bool            // a call is owed, whatever there is to say: a marker was taken
-	suspects  int             // held
 	kinds     []string        // of parked jobs that handlers here know
 	refused   int             // verdicts that a former registration could not deliver
 	reconcile bool            // what Redis says it holds and what it runs may differ
@@ -147,6 +147,9 @@ func (c *courier) register() {
 	id := uuid.NewString()
 	var seat *store.Engine
 	err = c.e.gate.do(c.e.calls, func() (err error) {
+		if c.e.gate.away() {
+			c.e.signal() // a shutdown does not wait for what cannot register
+		}
 		seat, err = c.q.Register(c.e.calls, id, c.e.cfg.DeadAfter.Milliseconds(), info)
 		return err
 	})
@@ -172,6 +175,11 @@ func (c *courier) trouble(what string, err error) {
 	c.stalled = min(max(2*c.stalled, 100*time.Millisecond), 2*time.Second)
 	c.until = time.Now().Add(c.stalled)
 	c.work, c.owed = [2]bool{}, true
+	for lane := range c.e.lanes {
+		if c.e.idleLocked(Lane(lane)) {
+			c.e.hungerLocked(&c.e.lanes[lane]) // this queue no longer keeps the waker from waiting for the others
+		}
+	}
 	c.e.kickLocked(c)
 	c.e.mu.Unlock()
 	c.e.signal()
@@ -192,6 +200,9 @@ func (c *courier) compose() *letter {
 	now := time.Now()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.closing && now.Before(c.until) {
+		return nil // the server answered with an error, and nothing is left to be told: it is not asked again
+	}
 	for lane := range c.due {
 		if due := c.due[lane]; !due.IsZero() && !now.Before(due) {
 			c.due[lane] = time.Time{}
@@ -199,7 +210,7 @@ func (c *courier) compose() *letter {
 		}
 	}
 	var room [2]int
-	wanted := c.owed || len(c.plain)+len(c.others) > 0
+	wanted := c.owed || c.refused > 0 || len(c.plain)+len(c.others) > 0
 	for lane := range room {
 		room[lane] = c.roomLocked(Lane(lane), now)
 		wanted = wanted || (c.work[lane] && room[lane] > 0)
@@ -212,7 +223,10 @@ func (c *courier) compose() *letter {
 	}
 	call := &letter{room: room, marked: c.owed}
 	call.Engine, call.Expired, call.Refused = c.seat, e.cfg.KeepFailures.Milliseconds(), c.refused
-	call.Suspect, call.Kinds = c.suspects == 0, c.kinds
+	call.Suspect, call.Kinds = e.suspects == 0, c.kinds
+	if call.Suspect {
+		e.suspects++ // reserved, like the room
+	}
 	call.Verdicts = c.takeLocked()
 	left := store.CallItems
 	for lane := range room {
@@ -283,8 +297,11 @@ func (c *courier) roomLocked(which Lane, now time.Time) int {
 		return 0
 	}
 	for i, higher := range c.e.couriers[:c.rank] {
-		if now.Before(higher.until) || higher.seat == nil {
+		if now.Before(higher.until) {
 			continue
+		}
+		if higher.seat == nil {
+			return 0 // it has not looked yet; its first answer, and trouble, kick those below it
 		}
 		if !higher.work[which] && now.Sub(higher.looked[which]) > freshLook && higher.looks[which] == c.seen[i][which] {
 			if !c.work[which] {
@@ -326,13 +343,21 @@ func (c *courier) exchange(call *letter) {
 	}
 }
 
+// vacateLocked gives up what compose has reserved.
+func (c *courier) vacateLocked(call *letter) {
+	for lane, room := range call.room {
+		c.e.lanes[lane].taken -= room
+	}
+	if call.Suspect {
+		c.e.suspects--
+	}
+}
+
 // takeBack undoes compose: the call was not executed.
 func (c *courier) takeBack(call *letter) {
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
-	for lane, room := range call.room {
-		c.e.lanes[lane].taken -= room
-	}
+	c.vacateLocked(call)
 	for _, v := range call.Verdicts {
 		if v.Word == store.VerdictPlain {
 			c.plain = append(c.plain, v)
@@ -371,20 +396,24 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 
 	e.mu.Lock()
 	c.flying, c.inCall, c.stalled = false, 0, 0
+	if len(call.Verdicts)+len(claims) > 0 {
+		c.acts++
+	}
 	c.flight += (min(flight, longFlight) - c.flight) / 4
 	if c.clock == 0 || flight < 10*time.Millisecond {
 		c.clock = time.UnixMilli(answer.Now).Sub(now.Add(-flight / 2))
 	}
-	for lane, room := range call.room {
-		e.lanes[lane].taken -= room
-	}
+	c.vacateLocked(call)
 	for i := range runs {
 		r := &runs[i]
 		l := &e.lanes[r.lane]
 		l.taken++
+		if old := c.runs[r.claim.ID]; old != nil {
+			c.loseLocked(old) // redis has forgotten that we hold it, and gave it to us again
+		}
 		c.runs[r.claim.ID] = r
 		if r.suspect {
-			c.suspects++
+			e.suspects++
 		}
 		l.pushLocked(r)
 	}
@@ -394,6 +423,9 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 			c.work[lane], c.owed = true, true
 		} else {
 			c.learnLocked(Lane(lane), call, answer, now)
+		}
+		if e.stopped {
+			l.giveBackLocked() // what was claimed while the shutdown began does not begin
 		}
 		l.startLocked(e)
 		if e.idleLocked(Lane(lane)) {
@@ -417,15 +449,14 @@ func (c *courier) learnLocked(which Lane, call *letter, answer *store.Advanced, 
 		c.looks[which]++
 	}
 	c.due[which] = time.Time{}
-	if due := answer.NextDue[which]; due > 0 {
+	const day = int64(24 * time.Hour / time.Millisecond)
+	if due := answer.NextDue[which]; due > 0 && due-answer.Now < day { // later ones are found by the beats
 		wait := time.Duration(due-answer.Now) * time.Millisecond
 		if !call.marked {
 			// Who was woken for it comes on time; the others leave it a little ahead, so that not all come.
 			wait += 2*time.Millisecond + rand.N(6*time.Millisecond)
 		}
-		if wait < 24*time.Hour { // later ones are found by the beats
-			c.due[which] = now.Add(wait)
-		}
+		c.due[which] = now.Add(wait)
 	}
 }
 
@@ -453,7 +484,13 @@ func (c *courier) forgetLocked(r *run) {
 		delete(c.runs, r.claim.ID)
 	}
 	if r.suspect {
-		c.suspects--
+		c.e.suspects--
+		for _, other := range c.e.couriers {
+			if other != c {
+				other.owed = true // their suspects had to wait for this one
+				other.kick()
+			}
+		}
 	}
 }
 

@@ -26,22 +26,25 @@ type engine struct {
 	couriers []*courier // in the order of the queues
 
 	beats   redis.UniversalClient // beats travel on their own connection
-	markers redis.UniversalClient // blocked calls, too; closing it ends them
+	markers redis.UniversalClient // blocked calls, too
+	blocked interruptible         // ends them
+	wakers  sync.WaitGroup
 
 	calls    context.Context // of calls to Redis; outlives Run's context
 	endCalls context.CancelFunc
 	jobs     context.Context // of handlers
 	endJobs  context.CancelCauseFunc
 	stopping chan struct{}  // closed when shutdown begins
-	loops    sync.WaitGroup // couriers, beats and wakers
+	loops    sync.WaitGroup // couriers and beats
 	quiet    chan struct{}  // a signal that something has ended; capacity 1
 
-	mu      sync.Mutex // guards what follows, and the fields of lanes, couriers and runs that say so; nothing slow happens under it
-	lanes   [2]lane
-	stopped bool            // claims nothing more
-	closing bool            // the last outcomes are being delivered
-	ran     int             // jobs that have ended here
-	strange map[string]bool // tasks without a handler that the log has named
+	mu       sync.Mutex // guards what follows, and the fields of lanes, couriers and runs that say so; nothing slow happens under it
+	lanes    [2]lane
+	stopped  bool            // claims nothing more
+	closing  bool            // the last outcomes are being delivered
+	suspects int             // held, or reserved by a call that flies: at most one, of all queues together
+	ran      int             // jobs that have ended here
+	strange  map[string]bool // tasks without a handler that the log has named
 }
 
 func newEngine(w *Worker, drain bool) (*engine, error) {
@@ -50,10 +53,10 @@ func newEngine(w *Worker, drain bool) (*engine, error) {
 		stopping: make(chan struct{}), quiet: make(chan struct{}, 1),
 		strange: map[string]bool{}}
 	var err error
-	if e.beats, err = aside(w.client.rdb, beatTimeout); err != nil {
+	if e.beats, err = aside(w.client.rdb, beatTimeout, nil); err != nil {
 		return nil, err
 	}
-	if e.markers, err = aside(w.client.rdb, 2*blockTime); err != nil {
+	if e.markers, err = aside(w.client.rdb, 2*blockTime, &e.blocked); err != nil {
 		e.beats.Close()
 		return nil, err
 	}
@@ -77,7 +80,7 @@ func (e *engine) run(ctx context.Context) (int, error) {
 	e.loops.Go(e.beat)
 	for lane := range e.lanes {
 		if !e.drain {
-			e.loops.Go(func() { e.wake(Lane(lane)) })
+			e.wakers.Go(func() { e.wake(Lane(lane)) })
 		}
 	}
 	if e.drain {
@@ -106,6 +109,10 @@ func (e *engine) run(ctx context.Context) (int, error) {
 	ignored := e.giveBackRunning()
 	// (5) The last outcomes are delivered, (6) and each courier unregisters when it has nothing left to say. The
 	// blocked calls end first: a marker taken after that would be lost.
+	if !e.blocked.cut() {
+		e.markers.Close()
+	}
+	e.wakers.Wait()
 	e.markers.Close()
 	e.mu.Lock()
 	e.closing = true
@@ -213,7 +220,8 @@ func (e *engine) untilDelivered() int {
 	}
 	e.until(max(e.cfg.ShutdownGrace, deliverTime), context.Background(), func() bool {
 		for _, c := range e.couriers {
-			if !c.gone {
+			// Who asks for a registration while Redis is away has nothing to deliver and nothing to unregister.
+			if !c.gone && (c.seat != nil || c.undelivered() > 0 || !e.gate.away()) {
 				return false
 			}
 		}

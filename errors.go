@@ -43,7 +43,7 @@ type FieldError struct {
 
 // Error names the field, its value (cut to 100 characters) and the rule.
 func (e *FieldError) Error() string {
-	value := fmt.Sprintf("%.100v", e.Value)
+	value := fmt.Sprintf("%.100s", fmt.Sprint(e.Value)) // a precision would fill a number with zeros
 	if s, ok := e.Value.(string); ok {
 		value = fmt.Sprintf("%.100q", s)
 	}

@@ -83,6 +83,20 @@ func (o *outage) admit(ctx context.Context) (probe bool, err error) {
 	}
 }
 
+// away says whether Redis is known to be away.
+func (o *outage) away() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.failed > 0
+}
+
+// up says whether Redis is there, as far as is known.
+func (o *outage) up() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.failed == 0
+}
+
 // back waits until Redis is there, without trying.
 func (o *outage) back(ctx context.Context) error {
 	for {

@@ -36,6 +36,7 @@ type partial struct {
 	item   store.Item
 	sealed error
 
+	put  atomic.Bool // it has been put, or tried to be
 	late atomic.Bool // a Put that was given up has been answered since: the job was stored
 }
 
@@ -91,7 +92,7 @@ func (p *partial) encode() error {
 	if err != nil {
 		return fmt.Errorf("spool: encoding the record of %s: %w", p.name, err)
 	}
-	p.item = store.Item{ID: id, Record: b, Due: s.due, Deadline: s.deadline}
+	p.item = store.Item{ID: id, Record: b, Due: s.due, Deadline: s.deadline, New: s.id == ""}
 	p.args = nil
 	return nil
 }
@@ -126,6 +127,7 @@ func (p Partial[R]) prepare(it *putItem) error {
 		return err
 	}
 	it.queue, it.item, it.late = p.p.settings.queue, p.p.item, &p.p.late
+	it.item.New = it.item.New && !p.p.put.Swap(true)
 	return nil
 }
 
@@ -190,6 +192,7 @@ type wirePartial struct {
 
 // EncodeMsgpack makes a Partial a legal argument or result. It draws the id if there is none yet.
 func (p Partial[R]) EncodeMsgpack(enc *msgpack.Encoder) error {
+	// Whoever decodes it may put it, too: it is no longer new.
 	var it putItem
 	if err := p.prepare(&it); err != nil {
 		return err

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/spooljobs/spool/internal/store"
 )
@@ -15,211 +17,211 @@ import (
 // putter is a client's line into one queue. It has one call in flight: jobs put meanwhile pile up and share the next
 // one. There is no timer, so a Put that finds the line idle leaves at once, and a busy line makes its own batches.
 // (Group commit, as databases write their logs.)
+//
+// A caller that finds the line idle makes the call itself: handing it to a goroutine and being woken by it costs as
+// much as Redis does. What has piled up by then, or is to be repeated, goes to a goroutine.
 type putter struct {
 	c    *Client
 	q    *store.Queue
+	wire *wire // its own connection
 	line string
 
 	mu     sync.Mutex
 	waits  []*parcel // not yet in a call
-	flying []*parcel // in the call that is being made
-	sent   bool      // that call may have reached the server: its contents are fixed
-	busy   bool      // a goroutine is making calls
-
-	number uint64 // of the last call; only that goroutine uses it
+	busy   bool      // somebody is making calls
+	number uint64    // of the last call
+	timed  time.Time // when a call last noted the line's time
 }
 
-// parcel is what one caller puts, at most one call's worth.
-type parcel struct {
-	items []*putItem
-	late  []*atomic.Bool // of the same Partials, for when the items are no longer ours
-	size  int
-	gone  bool          // its caller has given up
-	out   bool          // the call was sent without it
-	done  chan struct{} // closed when every item's fate is known
+// putCall is one numbered call.
+type putCall struct {
+	number  uint64
+	parcels []*parcel
+	items   []store.Item
+	plain   bool
+	timed   bool // it notes the line's time
+	sent    bool // it may have reached the server: its contents are fixed; guarded by putter.mu
 }
 
-func (c *Client) putter(queue string) *putter {
+// wire is a connection of one's own whose calls can be interrupted.
+type wire struct {
+	rdb  redis.UniversalClient
+	stop interruptible
+}
+
+func (c *Client) putter(queue string) (*putter, error) {
 	q := c.queue(queue)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.putters[queue]
 	if p == nil {
-		p = &putter{c: c, q: q, line: uuid.NewString()}
+		if c.closed {
+			return nil, ErrClosed
+		}
+		p = &putter{c: c, wire: &wire{}, line: uuid.NewString()}
+		var err error
+		if p.wire.rdb, err = aside(c.rdb, putTimeout, &p.wire.stop); err != nil {
+			return nil, err
+		}
+		p.q = q.On(p.wire.rdb)
 		c.putters[queue] = p
 	}
-	return p
+	return p, nil
 }
 
-// put stores items, in their order within each queue, and notes each one's error.
-func (c *Client) put(ctx context.Context, items []putItem) error {
-	ctx, cancel := c.patient(ctx)
-	defer cancel()
-	type sent struct {
-		p *putter
-		*parcel
-	}
-	var parcels []sent
-	open := make(map[string]*parcel, 1)
-	for i := range items {
-		it := &items[i]
-		size := it.item.Size()
-		if len(it.item.Record) > c.cfg.MaxPayload {
-			it.err = fmt.Errorf("%w: the job has %d bytes, at most %d are allowed", ErrTooLarge, len(it.item.Record), c.cfg.MaxPayload)
-			continue
-		}
-		last := open[it.queue]
-		if last == nil || len(last.items) == store.CallItems || last.size+size > store.CallBytes {
-			last = &parcel{done: make(chan struct{})}
-			open[it.queue] = last
-			parcels = append(parcels, sent{c.putter(it.queue), last})
-		}
-		last.items, last.late = append(last.items, it), append(last.late, it.late)
-		last.size += size
-	}
-	for _, s := range parcels {
-		s.p.add(s.parcel)
-	}
-	var unsure error
-	for _, s := range parcels {
-		select {
-		case <-s.done:
-		case <-ctx.Done():
-			s.p.abandon(ctx, s.parcel)
-		}
-		for _, it := range s.items {
-			if errors.Is(it.err, ErrUnsure) {
-				unsure = it.err
-			}
-		}
-	}
-	if len(items) > 1 {
-		return unsure
-	}
-	return nil
-}
+// putTimeout is how long a call waits for its answer before it is repeated.
+const putTimeout = 5 * time.Second
 
-// add queues a parcel and sees to it that somebody sends it.
-func (p *putter) add(parcel *parcel) {
+// add queues a parcel. It returns true if the caller is to make the next call.
+func (p *putter) add(parcel *parcel) (lead bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waits = append(p.waits, parcel)
-	if p.busy {
-		return
-	}
-	if !p.c.spawn(p.run) {
-		p.waits = nil
-		parcel.settle(ErrClosed)
-		return
-	}
+	lead = !p.busy
 	p.busy = true
+	return lead
 }
 
-// settle notes the same error for all and ends the wait.
-func (parcel *parcel) settle(err error) {
-	for _, it := range parcel.items {
-		it.err = err
+// lead makes one call in the caller's goroutine. If ctx ends meanwhile the call is interrupted, and a goroutine
+// repeats it: others may share it, and it may have been executed.
+func (p *putter) lead(ctx context.Context) {
+	call := p.load()
+	if call == nil {
+		return
 	}
-	close(parcel.done)
+	if !p.c.gate.up() || (ctx.Done() != nil && !p.wire.stop.tracks()) {
+		p.handOver(call)
+		return
+	}
+	release := context.AfterFunc(ctx, p.wire.stop.interrupt)
+	refused, err := p.attempt(call)
+	release()
+	if errors.Is(err, store.ErrAway) && p.c.life.Err() == nil {
+		if ctx.Err() == nil {
+			p.c.gate.report(false, err)
+		}
+		p.handOver(call)
+		return
+	}
+	p.settle(call, refused, p.verdict(call, err))
+	if p.waiting() {
+		p.handOver(nil)
+	}
 }
 
-// abandon ends a caller's wait. What has not been sent will not be; of what has, the caller is not sure.
-func (p *putter) abandon(ctx context.Context, parcel *parcel) {
+// waiting tells whether there is more to send; if not, the line is idle from here on.
+func (p *putter) waiting() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-parcel.done:
+	p.busy = len(p.waits) > 0
+	return p.busy
+}
+
+// handOver lets a goroutine go on with a call, if there is one, and with what waits.
+func (p *putter) handOver(call *putCall) {
+	if p.c.spawn(func() { p.run(call) }) {
 		return
-	default:
 	}
-	kind := ErrDisconnected
-	waiting := false
-	for _, other := range p.waits {
-		waiting = waiting || other == parcel
+	for ; call != nil; call = p.load() {
+		p.settle(call, nil, p.verdict(call, ErrClosed))
 	}
-	if !waiting && p.sent {
-		kind = ErrUnsure
-	}
-	// The items belong to the caller from here on: whoever makes the call only looks at copies.
-	err := fmt.Errorf("%w: %w", kind, context.Cause(ctx))
-	for _, it := range parcel.items {
-		it.err = err
-	}
-	parcel.gone = true
 }
 
 // run makes calls until nothing waits.
-func (p *putter) run() {
+func (p *putter) run(call *putCall) {
 	for {
-		batch := p.load()
-		if batch == nil {
+		if call != nil {
+			var refused []int
+			err := p.c.gate.do(p.c.life, func() (err error) {
+				refused, err = p.attempt(call)
+				return err
+			})
+			p.settle(call, refused, p.verdict(call, err))
+		}
+		// Those who have just been answered may have more: let them come first, and share the next call.
+		runtime.Gosched()
+		if call = p.load(); call == nil {
 			return
 		}
-		p.send(batch)
 	}
 }
 
-// load takes whole parcels, as many as fit a call.
-func (p *putter) load() []*parcel {
+// lineTime is how often a line's time is noted; lines that were silent for a day are dropped.
+const lineTime = 10 * time.Minute
+
+// load takes whole parcels of one kind, as many as fit a call, or makes the line idle and returns nil.
+func (p *putter) load() *putCall {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	items, size, n := 0, 0, 0
 	for n < len(p.waits) {
 		next := p.waits[n]
-		if n > 0 && (items+len(next.items) > store.CallItems || size+next.size > store.CallBytes) {
+		if n > 0 && (next.plain != p.waits[0].plain || items+len(next.items) > store.CallItems || size+next.size > store.CallBytes) {
 			break
 		}
 		items, size = items+len(next.items), size+next.size
 		n++
 	}
-	if n == 0 {
-		p.busy = false
+	if p.busy = n > 0; !p.busy {
 		return nil
 	}
-	p.flying = append([]*parcel(nil), p.waits[:n]...)
-	p.waits = append(p.waits[:0], p.waits[n:]...)
-	p.sent = false
-	return p.flying
+	p.number++
+	call := &putCall{number: p.number, plain: p.waits[0].plain, parcels: make([]*parcel, n), items: make([]store.Item, 0, items)}
+	if call.plain && time.Since(p.timed) > lineTime {
+		call.timed, p.timed = true, time.Now()
+	}
+	copy(call.parcels, p.waits)
+	rest := copy(p.waits, p.waits[n:])
+	clear(p.waits[rest:])
+	p.waits = p.waits[:rest]
+	return call
 }
 
-// send makes one numbered call, repeating it unchanged while there is no answer.
-func (p *putter) send(batch []*parcel) {
-	p.number++
-	var items []store.Item
-	var refused []int
-	err := p.c.gate.do(p.c.life, func() error {
-		// As long as the server has not seen the call, those who gave up can be left out of it.
-		p.mu.Lock()
-		if !p.sent {
-			items = items[:0]
-			for _, parcel := range batch {
-				if parcel.out = parcel.gone; parcel.out {
-					continue
-				}
-				for _, it := range parcel.items {
-					items = append(items, it.item)
-				}
+// attempt makes the call once. As long as the server has not seen it, those who gave up are left out.
+func (p *putter) attempt(call *putCall) (refused []int, err error) {
+	p.mu.Lock()
+	fixed := call.sent
+	if !fixed {
+		call.items = call.items[:0]
+		for _, parcel := range call.parcels {
+			if parcel.out = parcel.gone; parcel.out {
+				continue
 			}
-			p.sent = true
+			for _, it := range parcel.items {
+				call.items = append(call.items, it.item)
+			}
+		}
+		call.sent = true
+		for _, parcel := range call.parcels {
+			parcel.sent = !parcel.out
+		}
+	}
+	p.mu.Unlock()
+	if len(call.items) == 0 {
+		return nil, nil
+	}
+	if call.plain {
+		err = p.q.Put(p.c.life, p.line, call.number, call.timed, call.items)
+	} else {
+		refused, err = p.q.Schedule(p.c.life, p.line, call.number, call.items)
+	}
+	// That this attempt was not executed says nothing of those before it.
+	if !fixed && errors.Is(err, store.ErrAway) && !store.MaybeExecuted(err) {
+		p.mu.Lock()
+		call.sent = false
+		for _, parcel := range call.parcels {
+			parcel.sent = false
 		}
 		p.mu.Unlock()
-		if len(items) == 0 {
-			return nil
-		}
-		var err error
-		refused, err = p.q.Put(p.c.life, p.line, p.number, items)
-		if err != nil && errors.Is(err, store.ErrAway) && !store.MaybeExecuted(err) {
-			p.mu.Lock()
-			p.sent = false
-			p.mu.Unlock()
-		}
-		return err
-	})
-	p.settle(batch, refused, p.verdict(err))
+	}
+	return refused, err
 }
 
 // verdict says in the public words why a call failed.
-func (p *putter) verdict(err error) error {
+func (p *putter) verdict(call *putCall, err error) error {
+	p.mu.Lock()
+	sent := call.sent
+	p.mu.Unlock()
 	switch {
 	case err == nil:
 		return nil
@@ -227,44 +229,30 @@ func (p *putter) verdict(err error) error {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case errors.Is(err, store.ErrStale):
 		return fmt.Errorf("%w: %w", ErrUnsure, err)
+	case p.c.life.Err() != nil && sent:
+		return fmt.Errorf("%w: %w", ErrUnsure, ErrClosed)
 	case p.c.life.Err() != nil:
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.sent {
-			return fmt.Errorf("%w: %w", ErrUnsure, ErrClosed)
-		}
 		return ErrClosed
 	}
 	return fmt.Errorf("spool: %w", err)
 }
 
 // settle gives every parcel of a call its answer.
-func (p *putter) settle(batch []*parcel, refused []int, err error) {
+func (p *putter) settle(call *putCall, refused []int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.flying = nil
-	taken := make(map[int]bool, len(refused))
+	var taken map[int]bool
 	for _, i := range refused {
+		if taken == nil {
+			taken = make(map[int]bool)
+		}
 		taken[i] = true
 	}
 	at := 0
-	for _, parcel := range batch {
-		for i, it := range parcel.items {
-			// The items of a caller who has gone are his; their places in the call count all the same. He was told
-			// that he may put the same Partial again: if the job has run by then and left nothing, it must not run
-			// a second time.
-			if parcel.gone {
-				parcel.late[i].Store(!parcel.out && err == nil && !taken[at+i])
-				continue
-			}
-			it.err = err
-			if taken[at+i] {
-				it.err = fmt.Errorf("%w: %q", ErrIDTaken, it.item.ID)
-			}
-		}
+	for _, parcel := range call.parcels {
+		parcel.settle(err, func(i int) bool { return taken[at+i] })
 		if !parcel.out {
 			at += len(parcel.items)
 		}
-		close(parcel.done)
 	}
 }

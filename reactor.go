@@ -122,6 +122,9 @@ func OnLoop(ctx context.Context, fn func()) error {
 		fn()
 		return nil
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := r.loop.enter(ctx, r.task); err != nil {
 		return err
 	}

@@ -38,9 +38,7 @@ func (c *courier) adopt(call *letter) []store.Claim {
 func (c *courier) expelled(call *letter, err error) {
 	e := c.e
 	e.mu.Lock()
-	for lane, room := range call.room {
-		e.lanes[lane].taken -= room
-	}
+	c.vacateLocked(call)
 	lost := len(c.runs)
 	for _, r := range c.runs {
 		c.loseLocked(r)
@@ -60,6 +58,7 @@ var errLost = fmt.Errorf("%w: it has another owner", ErrAborted)
 // loseLocked: the run is no longer ours. Its handler is told; its slot stays taken until it has returned.
 func (c *courier) loseLocked(r *run) {
 	c.forgetLocked(r)
+	r.lost = true
 	if r.cancel != nil {
 		r.cancel(errLost)
 	}

@@ -94,6 +94,7 @@ type run struct {
 
 	// Guarded by engine.mu.
 	decided bool                    // it has its verdict, or has none to give: lost
+	lost    bool                    // it is no longer ours
 	cancel  context.CancelCauseFunc // set when it starts
 }
 

@@ -18,9 +18,10 @@ func (e *engine) runner(l *lane) {
 			return
 		}
 		// The handler ended this goroutine. Its job ends like any other, and another runner takes over.
+		verdict := e.judge(r, &end)
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		e.concludeLocked(l, r, e.judge(r, &end))
+		e.concludeLocked(l, r, verdict)
 		l.running--
 		l.startLocked(e)
 		e.signal()
@@ -55,6 +56,13 @@ func (e *engine) runner(l *lane) {
 
 // execute calls the handler.
 func (e *engine) execute(r *run, end *ending) {
+	if r.lane == Reactor {
+		// The turn comes first: what the handler is given, its time-out too, begins when it does, and a job that was
+		// lost or given back meanwhile is not begun.
+		_ = e.loop.enter(context.Background(), r.task)
+		defer e.loop.leave()
+		r.onLoop = true
+	}
 	ctx, cancel := context.WithCancelCause(e.jobs)
 	defer cancel(nil)
 	e.mu.Lock()
@@ -70,11 +78,6 @@ func (e *engine) execute(r *run, end *ending) {
 		defer stop()
 		within = limited
 	}
-	if r.lane == Reactor {
-		_ = e.loop.enter(context.Background(), r.task)
-		defer e.loop.leave()
-		r.onLoop = true
-	}
 	r.started = time.Now()
 	r.handler.call(&runContext{within, &r.Run}, r.record.Args, end)
 }
@@ -85,8 +88,15 @@ func (e *engine) concludeLocked(l *lane, r *run, v store.Verdict) {
 		l.observeLocked(time.Since(r.started))
 	}
 	l.taken--
-	if r.courier.decideLocked(r, v) && v.Word != store.VerdictPark {
-		e.ran++
+	switch c := r.courier; {
+	case c.decideLocked(r, v):
+		if v.Word != store.VerdictPark {
+			e.ran++
+		}
+	case r.lost && !r.started.IsZero():
+		// Refused here rather than there: that is counted all the same.
+		c.refused++
+		c.kick()
 	}
 	e.kickLocked(r.courier)
 }
@@ -207,8 +217,11 @@ func backVerdict(r *run) store.Verdict {
 }
 
 func (e *engine) logRun(level slog.Level, what string, r *run, err error) {
-	if !e.log.Enabled(context.Background(), level) {
-		return
+	e.mu.Lock()
+	lost := r.lost
+	e.mu.Unlock()
+	if lost || !e.log.Enabled(context.Background(), level) {
+		return // of what is lost the new owner tells
 	}
 	e.log.LogAttrs(context.Background(), level, what, slog.String("queue", r.queue), slog.String("task", r.task),
 		slog.String("job", r.id), slog.Int("attempt", r.attempt), slog.Any("err", err))

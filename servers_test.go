@@ -22,8 +22,8 @@ import (
 // real is the Redis server that this run of the tests has started, or nil where there is none.
 var real *redistest.Server
 
-// ran counts the tests that each ran, by server.
-var ran struct{ embedded, redis atomic.Int64 }
+// ran counts the tests that each ran, by server, and those that need a real one.
+var ran struct{ embedded, redis, onlyRedis atomic.Int64 }
 
 func TestMain(m *testing.M) {
 	if child := os.Getenv("SPOOL_TEST_CHILD"); child != "" {
@@ -49,7 +49,16 @@ func TestMain(m *testing.M) {
 			code = 1
 		}
 	}
-	fmt.Printf("suite: %d tests on embedded, %d on redis\n", ran.embedded.Load(), ran.redis.Load())
+	report := fmt.Sprintf("suite: %d tests on embedded, %d on redis, and %d that need redis",
+		ran.embedded.Load(), ran.redis.Load(), ran.onlyRedis.Load())
+	fmt.Println(report)
+	// go test shows what a package prints only if it fails or is the only one. A file gets through.
+	if path := os.Getenv("SPOOL_SUITE_REPORT"); path != "" {
+		if err := os.WriteFile(path, []byte(report+"\n"), 0o600); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
 	if real == nil {
 		fmt.Println("skipped: every test on a real Redis. Install redis-server to run them; SPOOL_REQUIRE_REDIS=1 makes its absence an error.")
 	}

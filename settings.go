@@ -3,7 +3,6 @@ package spool
 import (
 	"errors"
 	"iter"
-	"math"
 	"strconv"
 	"time"
 
@@ -112,7 +111,7 @@ func Due(at time.Time) Option {
 			return
 		}
 		// A fraction of a millisecond is rounded up: nothing runs early.
-		s.due = store.Moment{Set: true, Ms: max(0, ceilMs(at))}
+		s.due = store.Moment{Set: true, Ms: ceilMs(at)}
 	})
 }
 
@@ -123,7 +122,7 @@ func Delay(d time.Duration) Option {
 			s.mistake("Delay", d, "must not be negative")
 			return
 		}
-		s.due = store.Moment{Set: d > 0, Relative: true, Ms: roundMs(d)}
+		s.due = store.Moment{Set: true, Relative: true, Ms: roundMs(d)}
 	})
 }
 
@@ -256,13 +255,26 @@ func Meta(key, value string) Option {
 
 // roundMs rounds up, so that nothing runs early and a time-out is not cut.
 func roundMs(d time.Duration) int64 {
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
+	ms := int64(d / time.Millisecond)
+	if d%time.Millisecond > 0 {
+		ms++ // not by adding first: the longest durations would overflow
+	}
+	return ms
 }
 
-// ceilMs is a time in milliseconds, a fraction counting as one.
+// latestMs is the last millisecond that a sorted set holds exactly, in the year 287396. Later times are as good as it.
+const latestMs = 1<<53 - 1
+
+// ceilMs is a time in milliseconds, a fraction counting as one. Times before 1970 are 0.
 func ceilMs(t time.Time) int64 {
+	switch {
+	case t.Before(time.UnixMilli(0)):
+		return 0
+	case !t.Before(time.UnixMilli(latestMs)):
+		return latestMs
+	}
 	ms := t.UnixMilli()
-	if t.Nanosecond()%int(time.Millisecond) != 0 && ms < math.MaxInt64 {
+	if t.Nanosecond()%int(time.Millisecond) != 0 {
 		ms++
 	}
 	return ms

@@ -22,10 +22,11 @@ const pingEvery = 3 * time.Second
 // subscription to the client's channel is confirmed, then Redis is asked, so that no end falls between. After every
 // reconnect, and each 30 s, it asks again, by page, for all that is still awaited.
 type waiter struct {
-	c   *Client
-	sub *redis.PubSub
+	c     *Client
+	begun chan struct{} // closed once sub is set
+	sub   *redis.PubSub
 
-	mu     sync.Mutex
+	mu     sync.Mutex          // guards what follows, and what hangs on it; no call is made under it
 	queues map[string]*awaited // by queue
 	ended  bool
 }
@@ -48,7 +49,7 @@ type answer struct {
 
 // wait returns the stored outcome of a job once it has ended.
 func (c *Client) wait(ctx context.Context, queue, id string) (string, error) {
-	w, err := c.waits()
+	w, err := c.waits(queue)
 	if err != nil {
 		return "", err
 	}
@@ -65,19 +66,24 @@ func (c *Client) wait(ctx context.Context, queue, id string) (string, error) {
 	}
 }
 
-// waits returns the client's waiter, started at first use.
-func (c *Client) waits() (*waiter, error) {
+// waits returns the client's waiter, started at first use with the first channel.
+func (c *Client) waits(queue string) (*waiter, error) {
+	q := c.queue(queue)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return nil, ErrClosed
 	}
 	if c.waiter == nil {
-		// The subscription is made with the first channel; until then this makes no call.
-		w := &waiter{c: c, sub: c.rdb.Subscribe(c.life), queues: map[string]*awaited{}}
+		w := &waiter{c: c, queues: map[string]*awaited{}, begun: make(chan struct{})}
+		w.queues[queue] = &awaited{w: w, q: q, jobs: map[string][]chan answer{}}
 		c.waiter = w
-		c.work.Go(w.listen)
-		c.work.Go(w.tend)
+		c.work.Go(func() {
+			w.sub = c.rdb.Subscribe(c.life, q.Channel(c.id))
+			close(w.begun)
+			c.work.Go(w.tend)
+			w.listen()
+		})
 	}
 	return c.waiter, nil
 }
@@ -94,7 +100,10 @@ func (w *waiter) add(queue, id string, ch chan answer) error {
 		a = &awaited{w: w, q: q, jobs: map[string][]chan answer{}}
 		w.queues[queue] = a
 		// It is sent now or with the next connection; the confirmation comes to listen.
-		w.c.spawn(func() { _ = w.sub.Subscribe(w.c.life, q.Channel(w.c.id)) })
+		w.c.spawn(func() {
+			<-w.begun
+			_ = w.sub.Subscribe(w.c.life, q.Channel(w.c.id))
+		})
 	}
 	a.jobs[id] = append(a.jobs[id], ch)
 	if a.heard {
@@ -286,6 +295,7 @@ func (w *waiter) close() {
 		}
 	}
 	w.mu.Unlock()
+	<-w.begun
 	if err := w.sub.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		w.c.cfg.Logger.Debug("closing the subscription", "err", err)
 	}

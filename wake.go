@@ -12,7 +12,7 @@ import (
 
 // blockTime is how long one blocked call waits for a marker. Longer would save little; a lost connection is noticed
 // the sooner.
-const blockTime = 2 * time.Second
+const blockTime = 3 * time.Second
 
 // wake waits for work on behalf of a lane while it has a free slot and nothing to claim is known of. The one who
 // takes a marker owes a call to its queue, even if meanwhile no slot is free: the call sets the marker again for

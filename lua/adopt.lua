@@ -5,13 +5,13 @@
 -- moves:   active -> quarantine where there is no sound record; nothing else
 -- repeat:  safe: it asks, and draws newer fences
 -- bound:   100 jobs, the bytes
--- with:    record fetch isolate
+-- with:    clock record fetch isolate
 local engines, jobs, history, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local quarantine, faults, deadlines, meta = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local engine, token, skip, bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 if not call('ZSCORE', engines, engine) then return { 'gone', num(now) } end
-call('ZCARD', quarantine); call('HLEN', faults); counters(meta, 'fence'); call('ZCARD', deadlines)
+call('HLEN', history); call('ZCARD', quarantine); call('HLEN', faults); counters(meta, 'fence'); call('ZCARD', deadlines)
 call('ZREM', active, '')
 local ids = call('ZRANGEBYSCORE', active, token, token, 'LIMIT', num(skip), '100')
 local records = fetch(jobs, ids, bytes)

@@ -14,11 +14,11 @@
 --          due:reactor, then id, record, history of each claim} | {'again', now_ms, lost} | {'stale', now_ms} | {'gone', now_ms};
 --          lost: places of the verdicts whose run is no longer the owner; more: '1' if claimable work is left;
 --          due: ms of the next due job or ''
--- moves:   active -> done or nothing | due | ready | parked | quarantine; due -> ready; pending -> done (deadline);
---          parked, suspect, ready -> active
+-- moves:   active -> done or nothing | due | ready | suspect | parked | quarantine; due -> ready | suspect;
+--          pending -> done (deadline); parked, suspect, ready -> active
 -- repeat:  safe: the number was applied before, so nothing changes; the engine then adopts what bears its token
 -- bound:   500 verdicts, 100 deadlines, 500 promotions a lane, 500 claims; records by bytes
--- with:    record sentinel wake fetch settle isolate withdraw
+-- with:    clock record sentinel wake fetch settle isolate withdraw overdue
 local engines, calls, jobs, history, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ready, due, suspect = { t = KEYS[6], r = KEYS[7] }, { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }
 local parked, kinds, deadlines, outcomes, done = KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16]
@@ -63,6 +63,17 @@ local function finish(id, outcome, keep, count)
   ended[#ended + 1], endings[#endings + 1], keeps[#keeps + 1] = id, outcome, keep
   tally[count] = tally[count] + 1
 end
+-- A job that was interrupted more than once waits among the suspects, also when it comes back in order.
+local function doubtful(past) return dated(past) and tonumber(string.sub(past, 7, 10)) > 1 end
+local function again(id, head, past)
+  local lane = string.sub(head, 2, 2)
+  if pasts > 0 and doubtful(past or call('HGET', history, id)) then
+    call('ZADD', suspect[lane], rank(head, front(meta, 1) + 1), id)
+    mark(wake[lane])
+  else
+    call('ZADD', ready[lane], rank(head, front(meta, 1) + 1), id)
+  end
+end
 local first = 12 + known
 if verdicts > 0 then
   local scores = call('ZMSCORE', active, unpack(ARGV, first + 1, first + verdicts))
@@ -73,7 +84,6 @@ if verdicts > 0 then
     if owned[i] then leaving[#leaving + 1] = ARGV[first + i] else lost[#lost + 1] = num(i) end
   end
   if #leaving > 0 then call('ZREM', active, unpack(leaving)) end
-  local silent = '1s-0000010000' .. '0000000000000' .. '000'
   local at = first + 2 * verdicts
   for i = 1, verdicts do
     local id, word, fields = ARGV[first + i], 'plain', 0
@@ -94,12 +104,11 @@ if verdicts > 0 then
       if limit and late ~= '' and limit < now + wait then
         finish(id, late, keep_expired, tallies[string.sub(late, 2, 2)])
       else
-        local lane = string.sub(head, 2, 2)
         if past ~= '' then call('HSET', history, id, past); pasts = pasts + 1 end
         if wait > 0 then
-          call('ZADD', due[lane], num(now + wait), id)
+          call('ZADD', due[string.sub(head, 2, 2)], num(now + wait), id)
         else
-          call('ZADD', ready[lane], rank(head, front(meta, 1)), id)
+          again(id, head, past ~= '' and past)
         end
         tally.retried = tally.retried + 1
       end
@@ -107,14 +116,16 @@ if verdicts > 0 then
       local head = ARGV[at + 1]
       if head == '' then head = call('HGET', jobs, id) end
       if sound(head) then
-        call('ZADD', ready[string.sub(head, 2, 2)], rank(head, front(meta, 1)), id)
+        again(id, head)
+        overdue(id, head)
       else
         isolate(id, head and 'the header of the record cannot be read' or 'the record is missing')
       end
     elseif word == 'park' then
       local head, task = ARGV[at + 1], ARGV[at + 2]
-      call('ZADD', parked, rank(head, front(meta, 1)), id)
+      call('ZADD', parked, rank(head, front(meta, 1) + 1), id)
       call('ZADD', kinds, '0', string.sub(head, 2, 2) .. '/' .. task .. '/' .. id)
+      overdue(id, head)
     else
       isolate(id, ARGV[at + 1])
     end
@@ -123,7 +134,7 @@ if verdicts > 0 then
 end
 
 -- Deadlines: decided before anything is claimed. A job that has begun only loses its entry: it may end, not be retried.
-if size.deadlines > 0 then
+if size.deadlines > 0 or verdicts > plain then
   local late = call('ZRANGEBYSCORE', deadlines, '-inf', '(' .. num(now), 'LIMIT', '0', '100')
   for i, record in ipairs(fetch(jobs, late, bytes)) do
     local id = late[i]
@@ -148,7 +159,10 @@ local function promote(lane)
   local past = pasts > 0 and call('HMGET', history, unpack(ids, 1, #records)) or {}
   local fresh, back, z = order(meta, #records), front(meta, #records), {}
   for i, record in ipairs(records) do
-    if sound(record) then
+    if sound(record) and doubtful(past[i]) then
+      call('ZADD', suspect[lane], rank(record, back + i), ids[i])
+      mark(wake[lane])
+    elseif sound(record) then
       z[#z + 1] = rank(record, (past[i] and back or fresh) + i)
       z[#z + 1] = ids[i]
     else

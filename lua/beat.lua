@@ -1,19 +1,21 @@
 -- beat: an engine says that it lives, and sees to what others may have left lying.
--- keys:    engines dying active ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor kinds done lastcalls wake:thread wake:reactor
+-- keys:    engines dying active ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor kinds done lastcalls wake:thread wake:reactor deadlines
 -- args:    engine ('number:uuid'), its token range from, to, ms of silence after which it counts as dead,
 --          '1' if it may declare others dead (its own beats were unbroken for that long)
--- returns: {'ok', now_ms, jobs it holds, '1' if something is to be tidied, number of dying, the dying, kinds of parked jobs} | {'gone', now_ms}
+-- returns: {'ok', now_ms, jobs it holds, '1' if something is to be tidied, '1' if a deadline has passed,
+--          number of dying, the dying, kinds of parked jobs} | {'gone', now_ms}
 -- moves:   silent engines: engines -> dying. No job moves here; sweep does that
 -- repeat:  safe: it sets a time and asks
 -- bound:   10 engines declared dead, 10 dying named, 20 kinds
--- with:    wake
+-- with:    clock wake
 local engines, dying, active = KEYS[1], KEYS[2], KEYS[3]
 local ready, due, suspect = { KEYS[4], KEYS[5] }, { KEYS[6], KEYS[7] }, { KEYS[8], KEYS[9] }
-local kinds, done, lastcalls, wake = KEYS[10], KEYS[11], KEYS[12], { KEYS[13], KEYS[14] }
+local kinds, done, lastcalls, wake, deadlines = KEYS[10], KEYS[11], KEYS[12], { KEYS[13], KEYS[14] }, KEYS[15]
 local engine, from, to, patience, judge = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
 
 if not call('ZSCORE', engines, engine) then return { 'gone', num(now) } end
-call('ZCARD', dying)
+call('ZCARD', dying); call('ZCARD', active); call('ZCARD', kinds); call('ZCARD', done); call('ZCARD', lastcalls)
+local late = #call('ZRANGEBYSCORE', deadlines, '-inf', '(' .. num(now), 'LIMIT', '0', '1')
 local claimable = {}
 for lane = 1, 2 do
   local head = call('ZRANGE', due[lane], '0', '0', 'WITHSCORES')
@@ -37,7 +39,7 @@ end
 local overdue = #call('ZRANGEBYSCORE', done, '-inf', '(' .. num(now), 'LIMIT', '0', '1')
   + #call('ZRANGEBYSCORE', lastcalls, '-inf', '(' .. num(now - 86400000), 'LIMIT', '0', '1')
 local dead = call('ZRANGE', dying, '0', '9')
-local reply = { 'ok', num(now), num(call('ZCOUNT', active, from, '(' .. to)), overdue > 0 and '1' or '0', num(#dead) }
+local reply = { 'ok', num(now), num(call('ZCOUNT', active, from, '(' .. to)), overdue > 0 and '1' or '0', late > 0 and '1' or '0', num(#dead) }
 for _, name in ipairs(dead) do reply[#reply + 1] = name end
 -- kinds holds lane/task/id in lexical order: one step past each kind found, 20 at most.
 local after = '-'

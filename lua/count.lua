@@ -5,6 +5,7 @@
 -- moves:   nothing
 -- repeat:  safe: a question
 -- bound:   constant
+-- with:    clock
 local ready, due, suspect = { KEYS[1], KEYS[2] }, { KEYS[3], KEYS[4] }, { KEYS[5], KEYS[6] }
 local parked, active, done, quarantine, engines, meta = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 

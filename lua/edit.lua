@@ -5,7 +5,7 @@
 -- moves:   ready | due | suspect | parked -> ready | due
 -- repeat:  safe: the number was applied before, the kept word comes back
 -- bound:   constant
--- with:    record sentinel wake line withdraw
+-- with:    clock record sentinel wake line withdraw
 local lines, lastcalls, jobs = KEYS[1], KEYS[2], KEYS[3]
 local ready, due, suspect = { t = KEYS[4], r = KEYS[5] }, { t = KEYS[6], r = KEYS[7] }, { t = KEYS[8], r = KEYS[9] }
 local parked, kinds, wake, meta = KEYS[10], KEYS[11], { t = KEYS[12], r = KEYS[13] }, KEYS[14]
@@ -13,13 +13,16 @@ local line, number, id, old, new, when = ARGV[1], tonumber(ARGV[2]), ARGV[3], AR
 
 local reply, last = heard(lines, line, number)
 if reply then return reply end
-call('ZCARD', lastcalls); call('ZCARD', kinds); counters(meta, 'order')
+call('ZCARD', lastcalls); call('ZCARD', parked); call('ZCARD', kinds); counters(meta, 'order')
+for _, any in ipairs({ 't', 'r' }) do
+  call('ZCARD', ready[any]); call('ZCARD', due[any]); call('ZCARD', suspect[any])
+end
 local lane = string.sub(new, 2, 2)
 call('LLEN', wake[lane])
 local stored = call('HGET', jobs, id)
 local word = 'done'
 -- An adding write comes first, so that full memory refuses the call as a whole.
-note(lines, lastcalls, line, number, last, word)
+last = note(lines, lastcalls, line, number, last, word)
 if not stored then
   word = 'unknown'
 elseif stored ~= old then
@@ -40,12 +43,12 @@ else
       grow(due[lane], call('ZCARD', due[lane]))
       call('ZADD', due[lane], num(start), id)
     else
-      local place = (waited or when ~= '') and order(meta, 1) or tonumber(score) % 4398046511104
+      local place = (waited or when ~= '') and order(meta, 1) + 1 or tonumber(score) % 4398046511104
       grow(ready[lane], call('ZCARD', ready[lane]))
       call('ZADD', ready[lane], rank(new, place), id)
     end
     mark(wake[lane])
   end
 end
-if word ~= 'done' then note(lines, lastcalls, line, number, now, word) end
+if word ~= 'done' then note(lines, lastcalls, line, number, last, word) end
 return { 'ok', num(now), word }

@@ -5,7 +5,7 @@
 -- moves:   ready | due | suspect | parked -> done
 -- repeat:  safe: the number was applied before, the kept word comes back
 -- bound:   constant
--- with:    record line withdraw settle
+-- with:    clock record line withdraw settle
 local lines, lastcalls, jobs, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local ready, due, suspect = { t = KEYS[5], r = KEYS[6] }, { t = KEYS[7], r = KEYS[8] }, { t = KEYS[9], r = KEYS[10] }
 local parked, kinds, deadlines, outcomes, done, watched, meta = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17]

@@ -5,7 +5,7 @@
 -- moves:   engines -> nothing, or -> dying while it holds jobs
 -- repeat:  safe: 'gone' the second time
 -- bound:   constant
--- with:    wake
+-- with:    clock wake
 local engines, dying, workers, calls, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ready, due, suspect = { KEYS[6], KEYS[7] }, { KEYS[8], KEYS[9] }, { KEYS[10], KEYS[11] }
 local wake = { KEYS[12], KEYS[13] }
@@ -14,6 +14,13 @@ local engine, from, to = ARGV[1], ARGV[2], ARGV[3]
 if not call('ZSCORE', engines, engine) then return { 'gone', num(now) } end
 call('ZCARD', dying); call('HLEN', workers); call('HLEN', calls)
 local held = call('ZCOUNT', active, from, '(' .. to)
+local claimable = {}
+for lane = 1, 2 do
+  local waits = call('ZRANGE', due[lane], '0', '0', 'WITHSCORES')[2]
+  claimable[lane] = call('ZCARD', ready[lane]) > 1 or call('ZCARD', suspect[lane]) > 0
+    or (waits and tonumber(waits) and tonumber(waits) <= now)
+  call('LLEN', wake[lane])
+end
 call('ZREM', engines, engine)
 if held > 0 then
   call('ZADD', dying, num(now), engine)
@@ -23,9 +30,6 @@ else
 end
 -- A marker that this engine took and did not act upon is set again.
 for lane = 1, 2 do
-  local waits = call('ZRANGE', due[lane], '0', '0', 'WITHSCORES')[2]
-  if call('ZCARD', ready[lane]) > 1 or call('ZCARD', suspect[lane]) > 0 or (waits and tonumber(waits) and tonumber(waits) <= now) then
-    mark(wake[lane])
-  end
+  if claimable[lane] then mark(wake[lane]) end
 end
 return { 'ok', num(now) }

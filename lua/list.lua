@@ -5,7 +5,7 @@
 -- moves:   nothing
 -- repeat:  safe: a question
 -- bound:   500 jobs, the bytes
--- with:    fetch
+-- with:    clock fetch
 local set, jobs, history, outcomes, faults = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local first, last, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -24,6 +24,6 @@ for i = 1, #records do
   local id, at = ids[i], #reply
   reply[at + 1], reply[at + 2] = id, num(tonumber(page[2 * i]))
   reply[at + 3] = records[i] or call('HGET', outcomes, id) or ''
-  reply[at + 4] = call('HGET', history, id) or call('HGET', faults, id) or ''
+  reply[at + 4] = call('HGET', faults, id) or call('HGET', history, id) or ''
 end
 return reply

@@ -5,6 +5,7 @@
 -- moves:   nothing
 -- repeat:  safe: a question
 -- bound:   500 jobs
+-- with:    clock
 local engines, active = KEYS[1], KEYS[2]
 local engine, from, to, skip = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 

@@ -1,92 +1,45 @@
--- put: accept jobs. Due ones become ready, the others wait for their time.
--- keys:    lines lastcalls jobs outcomes done ready:thread ready:reactor due:thread due:reactor deadlines wake:thread wake:reactor meta
--- args:    line, number of the call, number of jobs, then for each job: id, record, due, deadline.
---          due: '' now | '+ms' from now | '@ms' at. deadline: '' none | '+ms' after the due time | '@ms' at
--- returns: {'ok' | 'again', now_ms, refused} | {'stale', now_ms}; refused: places of the jobs whose id bears other contents,
---          counted from 1, with blanks between
--- moves:   new -> ready | due. An id that bears the same contents, stored or ended, is left alone
--- repeat:  safe: the number was applied before, the kept answer comes back
+-- put: accept new jobs that are ready: nothing else is stored under their ids.
+-- keys:    lines lastcalls jobs ready:thread ready:reactor wake:thread wake:reactor meta
+-- args:    line, number of the call, '1' if the line's time is to be noted (its first call, and each ten minutes),
+--          number of jobs, then for each job: id, record
+-- returns: {'ok' | 'again', '0', ''} | {'stale', '0'}; it does not look at the clock
+-- moves:   new -> ready
+-- repeat:  safe: the number was applied before
 -- bound:   500 jobs
--- with:    record sentinel wake line
-local lines, lastcalls, jobs, outcomes, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local ready = { t = KEYS[6], r = KEYS[7] }
-local due = { t = KEYS[8], r = KEYS[9] }
-local deadlines, wake, meta = KEYS[10], { t = KEYS[11], r = KEYS[12] }, KEYS[13]
-local line, number, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+-- with:    record sentinel
+local lines, lastcalls, jobs = KEYS[1], KEYS[2], KEYS[3]
+local ready, wake, meta = { t = KEYS[4], r = KEYS[5] }, { t = KEYS[6], r = KEYS[7] }, KEYS[8]
+local line, number, timed, count = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
 
-local reply, last = heard(lines, line, number)
-if reply then return reply end
-
--- Every key that may be written is read first: one of a wrong type fails here, before anything has changed.
-local ended = call('HLEN', outcomes) + call('ZCARD', done)
-local size = { ready = {}, due = {} }
-for _, lane in ipairs({ 't', 'r' }) do
-  size.ready[lane] = call('ZCARD', ready[lane])
-  size.due[lane] = call('ZCARD', due[lane])
-  call('LLEN', wake[lane])
+-- This is the script that a single put waits for: it asks for nothing it can do without. The kind of a key is not
+-- looked up where the first write to it fails with nothing done.
+local kept = call('HGET', lines, line)
+local last, ms = string.match(kept or '0 0 ', '^(%d+) (%d+) ')
+if tonumber(last) == number then return { 'again', '0', string.match(kept, '^%d+ %d+ (.*)$') } end
+if tonumber(last) > number then return { 'stale', '0' } end
+local members, fields = {}, {}
+for i = 1, count do
+  local lane = string.sub(ARGV[2 * i + 4], 2, 2)
+  if not members[lane] then members[lane] = { marked = call('LLEN', wake[lane]) > 0, fresh = call('ZCARD', ready[lane]) == 0 } end
 end
-call('HLEN', jobs); call('ZCARD', deadlines); counters(meta, 'order'); call('ZCARD', lastcalls)
-
+if timed or not kept then
+  call('ZCARD', lastcalls)
+  ms = num(tonumber(call('TIME')[1]) * 1000)
+end
 -- An adding write comes first, so that full memory refuses the call as a whole.
-note(lines, lastcalls, line, number, last, '')
-
-local function same(id, record)
-  local old = call('HGET', jobs, id)
-  if old then return old == record or (digest(record) ~= '' and digest(old) == digest(record)) end
-  local outcome = call('HGET', outcomes, id)
-  local own = outcome and string.sub(outcome, 3, 3) == 'o' and string.sub(outcome, 30, 45) or ''
-  return own == digest(record)
-end
-
-local function moment(text, base)
-  local ms = tonumber(string.sub(text, 2))
-  return string.sub(text, 1, 1) == '+' and base + ms or ms
-end
-
-local refused, late = {}, {}
-local adds = { ready = { t = {}, r = {} }, due = { t = {}, r = {} } }
 local place = order(meta, count)
 for i = 1, count do
-  local at = 4 * i
-  local id, record, when, limit = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  if (ended > 0 and call('ZSCORE', done, id)) or call('HSETNX', jobs, id, record) == 0 then
-    if not same(id, record) then refused[#refused + 1] = num(i) end
-  else
-    local lane = string.sub(record, 2, 2)
-    local start, z = now, adds.ready[lane]
-    if when ~= '' then start = math.max(now, moment(when, now)) end
-    if start > now then
-      z = adds.due[lane]
-      z[#z + 1] = num(start)
-    else
-      z[#z + 1] = rank(record, place + i)
-    end
-    z[#z + 1] = id
-    if limit ~= '' then
-      late[#late + 1] = num(moment(limit, start))
-      late[#late + 1] = id
-    end
-  end
+  local id, record = ARGV[2 * i + 3], ARGV[2 * i + 4]
+  local z = members[string.sub(record, 2, 2)]
+  fields[2 * i - 1], fields[2 * i] = id, record
+  z[#z + 1], z[#z + 2] = rank(record, place + i), id
 end
-
-local function add(set, z)
-  for from = 1, #z, 500 do call('ZADD', set, unpack(z, from, math.min(from + 499, #z))) end
+for from = 1, #fields, 500 do call('HSET', jobs, unpack(fields, from, math.min(from + 499, #fields))) end
+for lane, z in pairs(members) do
+  if z.fresh then grow(ready[lane], 0) end
+  for from = 1, #z, 500 do call('ZADD', ready[lane], unpack(z, from, math.min(from + 499, #z))) end
+  if not z.marked then call('LPUSH', wake[lane], '1') end
 end
-add(deadlines, late)
-for _, lane in ipairs({ 't', 'r' }) do
-  if #adds.ready[lane] > 0 then
-    grow(ready[lane], size.ready[lane])
-    add(ready[lane], adds.ready[lane])
-    mark(wake[lane])
-  end
-  if #adds.due[lane] > 0 then
-    grow(due[lane], size.due[lane])
-    local head = call('ZRANGE', due[lane], '0', '0')[1]
-    add(due[lane], adds.due[lane])
-    if call('ZRANGE', due[lane], '0', '0')[1] ~= head then mark(wake[lane]) end
-  end
-end
-
-local answer = table.concat(refused, ' ')
-if answer ~= '' then note(lines, lastcalls, line, number, now, answer) end
-return { 'ok', num(now), answer }
+if timed or not kept then call('ZADD', lastcalls, ms, line) end
+call('HSET', lines, line, num(number) .. ' ' .. ms .. ' ')
+return { 'ok', '0', '' }

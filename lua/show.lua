@@ -5,6 +5,7 @@
 -- moves:   nothing
 -- repeat:  safe: a question
 -- bound:   constant
+-- with:    clock
 local jobs, history, outcomes, done, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local pending = { ['ready:thread'] = KEYS[6], ['ready:reactor'] = KEYS[7], ['due:thread'] = KEYS[8], ['due:reactor'] = KEYS[9],
   ['suspect:thread'] = KEYS[10], ['suspect:reactor'] = KEYS[11], parked = KEYS[12] }

@@ -7,7 +7,7 @@
 --          (no sound record); the slice that finds nothing left drops the engine
 -- repeat:  safe: what was moved is no longer in the dead engine's range
 -- bound:   the slice, at most 100 jobs
--- with:    record sentinel wake fetch settle isolate
+-- with:    clock record sentinel wake fetch settle isolate overdue
 local dying, workers, calls, jobs, history, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ready, suspect = { t = KEYS[7], r = KEYS[8] }, { t = KEYS[9], r = KEYS[10] }
 local deadlines, outcomes, done, watched = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
@@ -16,11 +16,14 @@ local engine, from, to = ARGV[1], ARGV[2], ARGV[3]
 local slice, bytes, keep = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
 if not call('ZSCORE', dying, engine) then return { 'gone', num(now) } end
+call('HLEN', workers); call('HLEN', calls)
 local ids = call('ZRANGEBYSCORE', active, from, '(' .. to, 'LIMIT', '0', num(slice))
 if #ids == 0 then
   call('ZREM', dying, engine)
   local known, uuid = string.match(engine, '^(%d+):(.*)$')
-  call('HDEL', workers, known or engine, uuid or engine)
+  call('HDEL', workers, known or engine)
+  -- The uuid may have been given another number meanwhile.
+  if uuid and call('HGET', workers, uuid) == known then call('HDEL', workers, uuid) end
   call('HDEL', calls, engine)
   return { 'ok', num(now), '0', 'done' }
 end
@@ -39,7 +42,7 @@ for i, record in ipairs(records) do
   local id, past = ids[i], pasts[i] or '0000000000'
   if not sound(record) then
     isolate(id, record and 'the header of the record cannot be read' or 'the record is missing')
-  elseif not told(past) then
+  elseif not dated(past) then
     isolate(id, 'the history cannot be read')
   else
     local times = tonumber(string.sub(past, 7, 10)) + 1
@@ -50,6 +53,7 @@ for i, record in ipairs(records) do
       aborted[#aborted + 1], endings[#endings + 1], keeps[#keeps + 1] = id, ending('a', record, past), keep
     else
       call('HSET', history, id, past)
+      overdue(id, record)
       local set = ready[lane]
       if times > 1 then set = suspect[lane] else grow(set, call('ZCARD', set)) end
       call('ZADD', set, rank(record, place + i), id)

@@ -5,9 +5,10 @@
 -- moves:   done -> nothing
 -- repeat:  safe: what has gone is not found again
 -- bound:   500 outcomes, 500 lines
+-- with:    clock
 local outcomes, done, lines, lastcalls = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
-call('HLEN', outcomes); call('HLEN', lines)
+call('HLEN', outcomes); call('HLEN', lines); call('ZCARD', lastcalls)
 local old = call('ZRANGEBYSCORE', done, '-inf', '(' .. num(now), 'LIMIT', '0', '500')
 if #old > 0 then
   call('ZREM', done, unpack(old))

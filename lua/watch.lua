@@ -6,6 +6,7 @@
 -- moves:   nothing
 -- repeat:  safe: the channel is noted once
 -- bound:   500 ids, the bytes
+-- with:    clock
 local jobs, outcomes, done, watched = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local channel, bytes = ARGV[1], tonumber(ARGV[2])
 

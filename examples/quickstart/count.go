@@ -6,7 +6,6 @@ import (
 	"context"
 	"io"
 	"io/fs"
-	"maps"
 	"math"
 	"os"
 	"slices"
@@ -70,10 +69,18 @@ func count(ctx context.Context, t text) (map[string]int, error) {
 	return words, scanner.Err()
 }
 
-// frequent returns the n most frequent words, the most frequent first; of equally frequent ones, in their order.
+// frequent returns the n most frequent words, the most frequent first; equally frequent ones by the alphabet.
 func frequent(words map[string]int, n int) []string {
-	list := slices.SortedFunc(maps.Keys(words), func(a, b string) int {
+	before := func(a, b string) int {
 		return cmp.Or(cmp.Compare(words[b], words[a]), cmp.Compare(a, b))
-	})
-	return list[:min(n, len(list))]
+	}
+	var list []string
+	for word := range words {
+		at, _ := slices.BinarySearchFunc(list, word, before)
+		if at < n {
+			list = slices.Insert(list, at, word)
+			list = list[:min(n, len(list))]
+		}
+	}
+	return list
 }

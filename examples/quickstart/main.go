@@ -71,7 +71,7 @@ func run(ctx context.Context, names []string, stdout, stderr *os.File) (err erro
 	if err != nil {
 		return err
 	}
-	return report(stdout, words, len(texts), time.Since(start), where)
+	return report(stdout, words, len(texts), start, where)
 }
 
 // open returns a client on the Redis of the environment, or on one of its own, and says which.
@@ -133,7 +133,7 @@ func countAll(ctx context.Context, client *spool.Client, texts []text, progress 
 }
 
 // report prints the ten most frequent words, and the sum of everything.
-func report(w io.Writer, words map[string]int, files int, took time.Duration, where string) error {
+func report(w io.Writer, words map[string]int, files int, start time.Time, where string) error {
 	for _, word := range frequent(words, 10) {
 		if _, err := fmt.Fprintln(w, word, words[word]); err != nil {
 			return err
@@ -143,7 +143,7 @@ func report(w io.Writer, words map[string]int, files int, took time.Duration, wh
 	for _, n := range words {
 		sum += n
 	}
-	_, err := fmt.Fprintf(w, "total %d words in %d files, %d jobs, %.2f s, %s\n", sum, files, files, took.Seconds(), where)
+	_, err := fmt.Fprintf(w, "total %d words in %d files, %d jobs, %.2f s, %s\n", sum, files, files, time.Since(start).Seconds(), where)
 	return err
 }
 

@@ -25,12 +25,14 @@ func produce(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("producer %d: has put %d jobs\n", os.Getpid(), len(puts))
-	sum := 0
-	for n, put := range puts {
+	for _, put := range puts {
 		if put.Err != nil {
 			return put.Err
 		}
+	}
+	fmt.Printf("producer %d: has put %d jobs\n", os.Getpid(), len(puts))
+	sum := 0
+	for n, put := range puts {
 		s, err := put.Job.Wait(ctx)
 		if err != nil {
 			return fmt.Errorf("job %s: %w", put.Job.ID(), err)

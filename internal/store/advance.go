@@ -47,11 +47,11 @@ func (v *Verdict) Size() int { return len(v.Outcome) + len(v.History) }
 type Advance struct {
 	Engine   *Engine
 	Number   uint64
-	Thread   int  // room in each lane
-	Reactor  int  //
-	Suspect  bool // one suspect may be among the claims
-	Expired  int64 // ms an expired outcome is kept
-	Refused  int   // verdicts refused to a former registration, to be counted
+	Thread   int      // room in each lane
+	Reactor  int      //
+	Suspect  bool     // one suspect may be among the claims
+	Expired  int64    // ms an expired outcome is kept
+	Refused  int      // verdicts refused to a former registration, to be counted
 	Kinds    []string // kinds of parked jobs to claim from
 	Verdicts []Verdict
 }

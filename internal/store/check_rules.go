@@ -25,6 +25,8 @@ func (s *space) problems() []string {
 	s.checkRanks(report)
 	s.checkEngines(report)
 	s.checkIndexes(where, report)
+	s.checkLines(report)
+	s.checkCounters(report)
 	for _, name := range []string{"wake:thread", "wake:reactor"} {
 		if s.lists[name] > 1 {
 			report("%s: %d markers, at most one may be set", name, s.lists[name])
@@ -108,7 +110,7 @@ func (s *space) checkRecords(where map[string]string, report reporter) {
 	}
 }
 
-// checkRanks: no order was given out beyond its counter.
+// checkRanks: no order was given out beyond its counter, and the priority before it is the record's.
 func (s *space) checkRanks(report reporter) {
 	given, _ := strconv.ParseInt(s.hashes["meta"]["order"], 10, 64)
 	back, _ := strconv.ParseInt(s.hashes["meta"]["front"], 10, 64)
@@ -117,6 +119,9 @@ func (s *space) checkRanks(report reporter) {
 			order := int64(rank) % (1 << 42)
 			if (order >= maxOrder && order-maxOrder > given) || (order < maxOrder && order > back) {
 				report("id %q: in %s at order %d, beyond the counter", UnpackID(id), name, order)
+			}
+			if r, err := DecodeRecord(s.hashes["jobs"][id]); err == nil && int64(rank)>>42 != int64(r.Priority+MaxPriority) {
+				report("id %q: in %s at priority %d, its record says %d", UnpackID(id), name, int64(rank)>>42-MaxPriority, r.Priority)
 			}
 		}
 	}
@@ -137,7 +142,9 @@ func (s *space) checkEngines(report reporter) {
 			}
 			engines[e.Number] = name
 			workers := s.hashes["workers"]
-			if workers[e.UUID] != strconv.FormatInt(e.Number, 10) {
+			_, about := workers[strconv.FormatInt(e.Number, 10)]
+			// The uuid of one that dies may have been given another number since.
+			if !about || (set == "engines" && workers[e.UUID] != strconv.FormatInt(e.Number, 10)) {
 				report("%s: %s is not among the workers", set, name)
 			}
 			if _, ok := s.hashes["calls"][name]; !ok {
@@ -175,7 +182,7 @@ func (s *space) checkIndexes(where map[string]string, report reporter) {
 	jobs := s.hashes["jobs"]
 	for _, name := range []string{"history", "watched"} {
 		for id := range s.hashes[name] {
-			if _, ok := jobs[id]; !ok {
+			if _, ok := jobs[id]; !ok && where[id] != "quarantine" {
 				report("%s: id %q has no record", name, UnpackID(id))
 			}
 		}
@@ -188,9 +195,25 @@ func (s *space) checkIndexes(where map[string]string, report reporter) {
 			report("deadlines: id %q has a record without one", UnpackID(id))
 		}
 	}
+	for id, record := range jobs {
+		_, limited := s.zsets["deadlines"][id]
+		if len(record) > 5 && record[5] == 'd' && !limited && pending(where[id]) {
+			report("id %q: in %s without its deadline", UnpackID(id), where[id])
+		}
+	}
 	for id := range s.hashes["faults"] {
 		if where[id] != "quarantine" {
 			report("faults: id %q is not in quarantine", UnpackID(id))
+		}
+	}
+	for id := range s.zsets["quarantine"] {
+		if _, ok := s.hashes["faults"][id]; !ok {
+			report("quarantine: id %q without a fault", UnpackID(id))
+		}
+	}
+	for id, past := range s.hashes["history"] {
+		if _, err := DecodeHistory(past); (err != nil || past == "") && where[id] != "quarantine" {
+			report("history: id %q cannot be read", UnpackID(id))
 		}
 	}
 	kinds := make(map[string]bool)
@@ -200,6 +223,9 @@ func (s *space) checkIndexes(where map[string]string, report reporter) {
 			report("kinds: %q points at no parked job", member)
 			continue
 		}
+		if r, err := DecodeRecord(jobs[parts[2]]); err == nil && parts[0]+"/"+parts[1] != string(r.Lane)+"/"+r.Task {
+			report("kinds: %q names a job of %c/%s", member, r.Lane, r.Task)
+		}
 		kinds[parts[2]] = true
 	}
 	for id := range s.zsets["parked"] {
@@ -207,14 +233,44 @@ func (s *space) checkIndexes(where map[string]string, report reporter) {
 			report("parked: id %q is not among the kinds", UnpackID(id))
 		}
 	}
-	for line := range s.hashes["lines"] {
-		if _, ok := s.zsets["lastcalls"][line]; !ok {
+}
+
+// pending tells whether a job in this set has not begun.
+func pending(set string) bool {
+	return set != "" && set != "active" && set != "done" && set != "quarantine"
+}
+
+// checkLines: the time of a line stands in it and among the last calls, and is the same.
+func (s *space) checkLines(report reporter) {
+	for line, entry := range s.hashes["lines"] {
+		at, ok := s.zsets["lastcalls"][line]
+		fields := strings.SplitN(entry, " ", 3)
+		switch {
+		case len(fields) != 3:
+			report("lines: the entry of %s cannot be read", line)
+		case !ok:
 			report("lines: %s has no time", line)
+		case fields[1] != strconv.FormatFloat(at, 'f', -1, 64):
+			report("lines: %s was last called at %s, lastcalls says %.0f", line, fields[1], at)
 		}
 	}
 	for line := range s.zsets["lastcalls"] {
 		if _, ok := s.hashes["lines"][line]; !ok {
 			report("lastcalls: %s is no line", line)
+		}
+	}
+}
+
+// checkCounters: meta holds the counters of the table in lua/README.md and nothing else.
+func (s *space) checkCounters(report reporter) {
+	for name, value := range s.hashes["meta"] {
+		switch name {
+		case "order", "front", "engines", "fence", "succeeded", "failed", "cancelled", "expired", "aborted", "retried", "interrupted", "lost":
+			if n, err := strconv.ParseInt(value, 10, 64); err != nil || n < 0 {
+				report("meta: %s is %q", name, value)
+			}
+		default:
+			report("meta: %s is no counter", name)
 		}
 	}
 }

@@ -2,7 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strconv"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // claimBits is how many bits of a token number the claims of an engine; the rest is the engine's number. Tokens stay
@@ -43,6 +47,7 @@ type Pulse struct {
 	Now    int64
 	Held   int      // jobs the engine holds, as Redis sees it
 	Untidy bool     // something has had its time: Tidy
+	Late   bool     // a deadline has passed: Advance
 	Dying  []string // engines to sweep
 	Parked []string // kinds ("t/task") of which jobs are parked
 }
@@ -54,10 +59,10 @@ func (q *Queue) Beat(ctx context.Context, e *Engine, deadAfter int64, judge bool
 	if err != nil {
 		return nil, err
 	}
-	p := &Pulse{Now: number(reply, 1), Held: int(number(reply, 2)), Untidy: text(reply, 3) == "1"}
-	dying := int(number(reply, 4))
-	for i := 5; i < len(reply); i++ {
-		if i-5 < dying {
+	p := &Pulse{Now: number(reply, 1), Held: int(number(reply, 2)), Untidy: text(reply, 3) == "1", Late: text(reply, 4) == "1"}
+	dying := int(number(reply, 5))
+	for i := 6; i < len(reply); i++ {
+		if i-6 < dying {
 			p.Dying = append(p.Dying, text(reply, i))
 		} else {
 			p.Parked = append(p.Parked, text(reply, i))
@@ -65,6 +70,50 @@ func (q *Queue) Beat(ctx context.Context, e *Engine, deadAfter int64, judge bool
 	}
 	return p, nil
 }
+
+// Touch renews the lease of an engine that holds nothing, by the server's time as the caller knows it, and looks
+// whether anything asks for a Beat: the lease is not found, or was renewed further before; or, in turns, another engine
+// seems to be dead, or was and is not swept, jobs are parked or suspect, a deadline has passed, jobs are ready whose
+// marker nobody acts upon. It is two plain commands where a beat is a script of twenty: an idle worker costs Redis next
+// to nothing. A wrong clock can do no more than have an engine that holds nothing declared dead; it registers anew.
+func (q *Queue) Touch(ctx context.Context, e *Engine, now, deadAfter int64, turn int) (beat bool, err error) {
+	key := q.Key("engines")
+	renew := redis.NewIntCmd(ctx, "zadd", key, "xx", "gt", "ch", now+deadAfter, e.name)
+	if err := Classify(q.store.rdb.Process(ctx, single{renew})); errors.Is(err, ErrAway) {
+		return false, fmt.Errorf("touch: %w", err)
+	} else if err != nil || renew.Val() == 0 {
+		return true, nil // full memory, for one: a beat gets through
+	}
+	count := func(most int64, args ...any) {
+		n := redis.NewIntCmd(ctx, args...)
+		err = q.store.rdb.Process(ctx, n)
+		beat = n.Val() > most
+	}
+	switch turn % 4 {
+	case 0:
+		count(0, "exists", q.Key("parked"), q.Key("dying"), q.Key("suspect:thread"), q.Key("suspect:reactor"))
+	case 1:
+		// The sentinel is one.
+		lane := [...]string{"thread", "reactor"}[turn/4%2]
+		count(1, "zcard", q.Key("ready:"+lane))
+	default:
+		if turn%4 == 2 {
+			key = q.Key("deadlines")
+		}
+		first := redis.NewZSliceCmd(ctx, "zrange", key, "0", "0", "withscores")
+		err = q.store.rdb.Process(ctx, first)
+		beat = len(first.Val()) > 0 && int64(first.Val()[0].Score) < now
+	}
+	if err != nil {
+		return false, fmt.Errorf("touch: %w", Classify(err))
+	}
+	return beat, nil
+}
+
+// single is a command that go-redis does not send a second time by itself.
+type single struct{ *redis.IntCmd }
+
+func (single) NoRetry() bool { return true }
 
 // Leave unregisters an engine. What it still holds will be swept.
 func (q *Queue) Leave(ctx context.Context, e *Engine) error {

@@ -58,10 +58,15 @@ func DecodeOutcome(s string) (*Outcome, error) {
 		return nil, fmt.Errorf("outcome: unknown format")
 	}
 	o := &Outcome{Kind: s[1]}
+	switch o.Kind {
+	case Succeeded, Failed, Cancelled, Expired, Aborted:
+	default:
+		return nil, fmt.Errorf("outcome: unknown kind %q", o.Kind)
+	}
 	var size, ended int
 	var err error
 	for _, field := range []struct {
-		to       *int
+		to        *int
 		from, to2 int
 	}{{&o.Attempts, 3, 9}, {&o.Interruptions, 9, 13}, {&ended, 13, 26}, {&size, 26, 29}} {
 		if *field.to, err = digits(s[field.from:field.to2]); err != nil {

@@ -11,6 +11,7 @@ type Item struct {
 	Record   []byte
 	Due      Moment
 	Deadline Moment // relative to the due time
+	New      bool   // the id was drawn for it and has not been put before
 }
 
 // Moment is a time by Redis's clock: none, so many ms from now, or a fixed one.
@@ -33,16 +34,30 @@ func (m Moment) arg() string {
 // Size is what an item counts towards the bytes of a call.
 func (it *Item) Size() int { return len(it.ID) + len(it.Record) }
 
-// Put stores jobs under the number of a client's line; at most CallItems and, unless it is one, CallBytes. It returns
-// the indexes of the items whose id bears other contents. The same number must carry the same items.
-func (q *Queue) Put(ctx context.Context, line string, n uint64, items []Item) (refused []int, err error) {
+// Plain says that an item can be put without a look at what is stored.
+func (it *Item) Plain() bool { return it.New && !it.Due.Set && !it.Deadline.Set }
+
+// Put stores plain items under the number of a client's line; at most CallItems and, unless it is one, CallBytes. The
+// same number must carry the same items. Timed must be set for the first call of a line and then every ten minutes.
+func (q *Queue) Put(ctx context.Context, line string, n uint64, timed bool, items []Item) error {
+	args := make([]any, 0, 4+2*len(items))
+	args = append(args, line, n, bit(timed), len(items))
+	for i := range items {
+		args = append(args, PackID(items[i].ID), items[i].Record)
+	}
+	_, err := q.call(ctx, "put", args)
+	return err
+}
+
+// Schedule stores items of any kind, like Put. It returns the indexes of the items whose id bears other contents.
+func (q *Queue) Schedule(ctx context.Context, line string, n uint64, items []Item) (refused []int, err error) {
 	args := make([]any, 0, 3+4*len(items))
 	args = append(args, line, n, len(items))
 	for i := range items {
 		it := &items[i]
 		args = append(args, PackID(it.ID), it.Record, it.Due.arg(), it.Deadline.arg())
 	}
-	reply, err := q.call(ctx, "put", args)
+	reply, err := q.call(ctx, "schedule", args)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,7 @@
--- line: is this call of a client's line new? It returns nothing if so, else the reply to give.
+-- line: is this call of a client's line new? heard returns nothing if so, and the time of the line; else the reply
+-- to give. A line's time, here and in lastcalls, is that of its last call or up to ten minutes before it: most calls
+-- write one key only.
+local keep_time = 600000
 local function heard(lines, line, number)
   local kept = call('HGET', lines, line)
   if not kept then return nil, 0 end
@@ -8,6 +11,10 @@ local function heard(lines, line, number)
   return nil, tonumber(ms)
 end
 local function note(lines, lastcalls, line, number, ms, answer)
-  call('HSET', lines, line, num(number) .. ' ' .. num(now) .. ' ' .. answer)
-  if now - ms > 600000 then call('ZADD', lastcalls, num(now), line) end
+  if now - ms > keep_time then
+    ms = now
+    call('ZADD', lastcalls, num(ms), line)
+  end
+  call('HSET', lines, line, num(number) .. ' ' .. num(ms) .. ' ' .. answer)
+  return ms
 end

@@ -17,7 +17,8 @@ local function rank(record, order)
   return num(tonumber(string.sub(record, 8, 11)) * 4398046511104 + order)
 end
 -- Orders of jobs that become ready count up from 2^41, orders of jobs that come back from 0: a job that was
--- claimed once stands before everything of its priority that was not.
+-- claimed once stands before everything of its priority that was not. Both draw n orders; the first is one more than
+-- what they return.
 local function order(meta, n)
   return 2199023255552 + tonumber(call('HINCRBY', meta, 'order', num(n))) - n
 end
@@ -31,6 +32,6 @@ local function counters(meta, ...)
   end
 end
 -- A past begins with two numbers, of failed and of interrupted attempts.
-local function told(past)
+local function dated(past)
   return past and string.find(past, '^%d%d%d%d%d%d%d%d%d%d') ~= nil
 end

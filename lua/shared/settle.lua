@@ -6,11 +6,12 @@
 local watchers_keep = 60000
 local function ending(kind, record, past)
   local own = digest(record)
-  return '1' .. kind .. (own ~= '' and 'o' or '-') .. (told(past) and string.sub(past, 1, 10) or '0000000000')
+  return '1' .. kind .. (own ~= '' and 'o' or '-') .. (dated(past) and string.sub(past, 1, 10) or '0000000000')
     .. '0000000000000' .. string.sub(record, 12, 14) .. own .. task(record)
 end
+-- A plain success leaves nothing.
+local silent = '1s-0000010000' .. '0000000000000' .. '000'
 local function part(ids, endings, keeps, from, to)
-  call('HDEL', jobs, unpack(ids, from, to))
   if call('HLEN', history) > 0 then call('HDEL', history, unpack(ids, from, to)) end
   if call('ZCARD', deadlines) > 0 then call('ZREM', deadlines, unpack(ids, from, to)) end
   local channels = call('HLEN', watched) > 0 and call('HMGET', watched, unpack(ids, from, to))
@@ -21,6 +22,9 @@ local function part(ids, endings, keeps, from, to)
     if listeners then
       keep = math.max(keep, watchers_keep)
       told[#told + 1] = id
+      -- Somebody waits: it leaves an outcome after all, which names its task and, with an own id, its contents.
+      local record = endings[i] == silent and call('HGET', jobs, id)
+      if sound(record) then endings[i] = ending('s', record, '0000010000') end
       for channel in string.gmatch(listeners, '%S+') do
         call('PUBLISH', channel, string.sub(endings[i], 2, 2) .. id)
       end
@@ -34,6 +38,7 @@ local function part(ids, endings, keeps, from, to)
     call('HSET', outcomes, unpack(fields))
     call('ZADD', done, unpack(clock))
   end
+  call('HDEL', jobs, unpack(ids, from, to))
   if #told > 0 then call('HDEL', watched, unpack(told)) end
 end
 local function settle(ids, endings, keeps)

@@ -1,0 +1,155 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/spooljobs/spool/internal/store"
+)
+
+// parcel is what one caller puts, at most one call's worth. Its fields are guarded by putter.mu once it was added.
+type parcel struct {
+	items []*putItem
+	late  []*atomic.Bool // of the same Partials, for when the items are no longer ours
+	size  int
+	plain bool          // store.Item.Plain of all
+	gone  bool          // its caller has given up
+	out   bool          // the call was made without it
+	sent  bool          // the call it is in may have reached the server
+	done  chan struct{} // closed when every item's fate is known
+}
+
+// settle notes every item's fate. The items of a caller who has gone are his. He was told that he may put the same
+// Partial again: if the job has run by then and left nothing, it must not run a second time, so the Partial remembers.
+func (parcel *parcel) settle(err error, taken func(i int) bool) {
+	for i, it := range parcel.items {
+		switch {
+		case parcel.gone:
+			parcel.late[i].Store(!parcel.out && err == nil && !taken(i))
+		case err == nil && taken(i):
+			it.err = fmt.Errorf("%w: %q", ErrIDTaken, it.item.ID)
+		default:
+			it.err = err
+		}
+	}
+	close(parcel.done)
+}
+
+// abandon ends a caller's wait. What has not been sent will not be; of what has, the caller is not sure.
+func (p *putter) abandon(parcel *parcel, cause error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-parcel.done:
+		return
+	default:
+	}
+	kind := ErrDisconnected
+	if parcel.sent {
+		kind = ErrUnsure
+	}
+	err := fmt.Errorf("%w: %w", kind, cause)
+	for _, it := range parcel.items {
+		it.err = err
+	}
+	parcel.gone = true
+}
+
+// errPatience is why a call without a deadline was given up.
+var errPatience = errors.New("no answer within ClientConfig.Patience")
+
+// put stores items, in their order within each queue, and notes each one's error.
+func (c *Client) put(ctx context.Context, items []putItem) error {
+	if c.life.Err() != nil {
+		return ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrDisconnected, err)
+	}
+	type sent struct {
+		p *putter
+		*parcel
+	}
+	var one [1]sent
+	parcels := one[:0]
+	for i := range items {
+		it := &items[i]
+		if len(it.item.Record) > c.cfg.MaxPayload {
+			it.err = fmt.Errorf("%w: the job has %d bytes, at most %d are allowed", ErrTooLarge, len(it.item.Record), c.cfg.MaxPayload)
+			continue
+		}
+		if it.late.CompareAndSwap(true, false) {
+			continue // a Put that was given up has been answered since: the job was stored
+		}
+		p, err := c.putter(it.queue)
+		if err != nil {
+			it.err = err
+			continue
+		}
+		// Items of one queue that follow each other share parcels; their order is kept.
+		var last *parcel
+		for k := len(parcels) - 1; k >= 0 && last == nil; k-- {
+			if parcels[k].p == p {
+				last = parcels[k].parcel
+			}
+		}
+		plain := it.item.Plain()
+		if size := it.item.Size(); last == nil || last.plain != plain || len(last.items) == store.CallItems || last.size+size > store.CallBytes {
+			last = &parcel{plain: plain, done: make(chan struct{})}
+			parcels = append(parcels, sent{p, last})
+		}
+		last.items, last.late = append(last.items, it), append(last.late, it.late)
+		last.size += it.item.Size()
+	}
+	var leads []*putter
+	for _, s := range parcels {
+		if s.p.add(s.parcel) {
+			leads = append(leads, s.p)
+		}
+	}
+	for i, p := range leads {
+		if i < len(leads)-1 {
+			p.handOver(nil)
+		} else {
+			p.lead(ctx)
+		}
+	}
+	var unsure error
+	for _, s := range parcels {
+		c.await(ctx, s.p, s.parcel)
+		for _, it := range s.items {
+			if errors.Is(it.err, ErrUnsure) {
+				unsure = it.err
+			}
+		}
+	}
+	if len(items) > 1 {
+		return unsure
+	}
+	return nil
+}
+
+// await waits for a parcel's fate until ctx ends, or patience if it has no deadline.
+func (c *Client) await(ctx context.Context, p *putter, parcel *parcel) {
+	select {
+	case <-parcel.done:
+		return
+	default:
+	}
+	var patience <-chan time.Time
+	if _, ok := ctx.Deadline(); !ok {
+		timer := time.NewTimer(c.cfg.Patience)
+		defer timer.Stop()
+		patience = timer.C
+	}
+	select {
+	case <-parcel.done:
+	case <-ctx.Done():
+		p.abandon(parcel, context.Cause(ctx))
+	case <-patience:
+		p.abandon(parcel, errPatience)
+	}
+}
