@@ -31,6 +31,7 @@ func keys(t *testing.T) []string {
 func TestKeyOfAWrongType(t *testing.T) {
 	for _, name := range keys(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			each(t, func(t *testing.T, s *server) { testWrongType(t, s, name) })
 		})
 	}
@@ -253,7 +254,7 @@ func TestBrokenJobsAreQuarantined(t *testing.T) {
 	})
 }
 
-// TestBrokenJobsGivenBack: those that were claimed and not begun when the worker stops, and what a dead worker held.
+// TestBrokenJobsGivenBackAndSweptAreNotLost: those that were claimed and not begun when the worker stops, and what a dead worker held.
 func TestBrokenJobsGivenBackAndSweptAreNotLost(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		proxy := s.proxied(t)

@@ -73,7 +73,7 @@ func TestHandlersThatMisbehave(t *testing.T) {
 	})
 }
 
-// TestResultThatDoesNotFit is final: another attempt would end the same way.
+// TestResultThatDoesNotFitIsNotRetried: it is final: another attempt would end the same way.
 func TestResultThatDoesNotFitIsNotRetried(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		c := s.client(t, func(cfg *spool.ClientConfig) { cfg.MaxPayload = 1000 })

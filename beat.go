@@ -97,10 +97,13 @@ func (e *engine) beatWhole(c *courier, q *store.Queue, p *pulse, seat *store.Eng
 	e.mu.Lock()
 	flying, number := c.flying, c.sent
 	e.mu.Unlock()
-	judge := !p.since.IsZero() && time.Since(p.since) >= e.cfg.DeadAfter
 	var answer *store.Pulse
 	err := e.gate.do(e.calls, func() (err error) {
-		answer, err = q.Beat(e.calls, seat, e.cfg.DeadAfter.Milliseconds(), judge)
+		judge := int64(0)
+		if !p.since.IsZero() && time.Since(p.since) >= e.cfg.DeadAfter {
+			judge = p.server + (time.Since(p.last) + e.cfg.DeadAfter/2).Milliseconds()
+		}
+		answer, err = q.BeatUntil(e.calls, seat, e.cfg.DeadAfter.Milliseconds(), judge)
 		return err
 	})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/spooljobs/spool"
 	"github.com/spooljobs/spool/failure"
@@ -301,6 +302,12 @@ func TestStatesOfAJob(t *testing.T) {
 		}
 		if there, _ := failed.Result(&result); there || failed.Outcome != "failed" || failed.Failure == nil || failed.Failure.Message != errKnown.Error() {
 			t.Errorf("failed: %+v", failed)
+		}
+		// Results are kept for an hour, failures for a week, from the end on.
+		for info, want := range map[*spool.JobInfo]time.Duration{after: time.Hour, failed: 7 * 24 * time.Hour} {
+			if kept := info.KeptUntil.Sub(info.Ended); kept != want {
+				t.Errorf("%s, and kept for %v", info.Outcome, kept)
+			}
 		}
 		if err := after.Args(&result); !errors.Is(err, spool.ErrBadState) {
 			t.Errorf("arguments of a job that has ended: %v", err)

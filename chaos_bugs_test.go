@@ -50,11 +50,6 @@ func TestFreedSlotServesTheOtherQueue(t *testing.T) {
 		if got := next(); got != "high1" {
 			t.Fatalf("%s began", got)
 		}
-		select {
-		case got := <-began:
-			t.Logf("DEBUG %s began on its own", got)
-		case <-time.After(300 * time.Millisecond):
-		}
 		close(release["low"])
 		if got := next(); got != "high2" {
 			t.Errorf("%s began though a slot is free and a job is ready", got)
@@ -73,33 +68,32 @@ func TestLowerQueueIsServedOverASlowLine(t *testing.T) {
 		c := s.clientAt(t, p.Addr())
 		ctx := within(t)
 		var partials []spool.Partial[int]
-		const n = 40
-		for i := range n {
+		const jobs = 40
+		for i := range jobs {
 			partials = append(partials, double.With(i, spool.In("low")))
 		}
 		var ran atomic.Int32
 		all := make(chan struct{})
 		w := spool.NewWorker(c, spool.WorkerConfig{Queues: []string{"high", "low"}, ThreadSlots: 2})
 		double.Handle(w, func(ctx context.Context, i int) (int, error) {
-			if ran.Add(1) == n {
+			if ran.Add(1) == jobs {
 				close(all)
 			}
 			return i, nil
 		})
-		n0 := s.counter(t)
-		p.OnRequest(func(cmd []string) redistest.Action { n0.count(cmd); return redistest.Pass() })
+		n := s.counter(t)
+		p.OnRequest(func(cmd []string) redistest.Action { n.count(cmd); return redistest.Pass() })
 		work(t, w)
-		eventually(t, "the worker waits for work", func() bool { return n0.of("BLPOP") >= 2 })
+		eventually(t, "the worker waits for work", func() bool { return n.of("BLPOP") >= 2 })
 		before := p.Stats().Commands
 		must(spool.PutMany(ctx, c, partials))(t)
 		select {
 		case <-all:
 		case <-time.After(8 * time.Second):
-			t.Errorf("%d of %d ran", ran.Load(), n)
+			t.Errorf("%d of %d ran", ran.Load(), jobs)
 		}
-		t.Logf("%d commands, advance %d", p.Stats().Commands-before, n0.of("advance"))
-		if calls := p.Stats().Commands - before; calls > 8*n {
-			t.Errorf("%d commands for %d jobs", calls, n)
+		if calls := p.Stats().Commands - before; calls > 8*jobs {
+			t.Errorf("%d commands for %d jobs", calls, jobs)
 		}
 	})
 }
@@ -135,6 +129,46 @@ func TestPutStaysUnsureThroughAnOutage(t *testing.T) {
 		}
 		must(partial.Put(within(t), c))(t)
 		if n := must(c.Queue("default").Counts(within(t)))(t); n.Ready != 1 {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
+// A change that stands behind another one obeys its own context.
+func TestChangeBehindAnotherObeysItsContext(t *testing.T) {
+	t.Parallel()
+	realServer(t, func(t *testing.T, s *server) {
+		proxy := s.proxied(t)
+		verb := s.verbs(t)
+		c := s.clientAt(t, proxy.Addr())
+		ctx := within(t)
+		jobs := putCounted(t, ctx, c, double, 2)
+		held, release := make(chan bool, 1), make(chan struct{})
+		proxy.OnRequest(func(cmd []string) redistest.Action {
+			if verb(cmd) != "pull" {
+				return redistest.Pass()
+			}
+			held <- true
+			return redistest.HoldReply(release)
+		})
+		first := make(chan error, 1)
+		go func() { first <- c.Queue("default").Pull(ctx, jobs[0].ID()) }()
+		<-held
+		short, cancel := context.WithTimeout(ctx, 30*time.Millisecond)
+		defer cancel()
+		begin := time.Now()
+		if err := c.Queue("default").Pull(short, jobs[1].ID()); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, spool.ErrDisconnected) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(begin); took > 2*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		proxy.OnRequest(nil)
+		close(release)
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		if n := must(c.Queue("default").Counts(ctx))(t); n.Ready != 1 {
 			t.Errorf("%+v", n)
 		}
 	})

@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/spooljobs/spool/embedded"
 	"github.com/spooljobs/spool/internal/redistest"
 	"github.com/spooljobs/spool/lua"
@@ -73,5 +71,3 @@ func (n *counter) count(cmd []string) {
 }
 
 func (n *counter) of(verb string) int64 { return n.calls[verb].Load() }
-
-var _ = redis.Nil

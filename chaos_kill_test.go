@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,6 +203,48 @@ func TestPoisonIsAbortedAndBystandersAreNot(t *testing.T) {
 			t.Errorf("a bystander was interrupted %d times", worst)
 		}
 		t.Logf("aborted after %v; the worst bystander was interrupted %d times", time.Since(begin).Round(time.Millisecond), worst)
+	})
+}
+
+// A worker that serves several queues runs one suspect at a time of all of them together: a job of one queue that ends
+// processes must not take those of another with it (c7).
+func TestSuspectsRunOneAtATimeOverAllQueues(t *testing.T) {
+	t.Parallel()
+	realServer(t, func(t *testing.T, s *server) {
+		const each = 3
+		c := s.client(t)
+		ctx := within(t)
+		jobs := putCounted(t, ctx, c, counted, each, spool.In("a"))
+		jobs = append(jobs, putCounted(t, ctx, c, counted, each, spool.In("b"))...)
+		for round := range int64(2) {
+			p := s.spawn(t, "worker", s.addr, "SPOOL_TEST_QUEUES=a,b", "SPOOL_TEST_PAUSE=60000", "SPOOL_TEST_BEAT=20")
+			eventually(t, "the worker holds all", func() bool {
+				a, b := must(c.Queue("a").Counts(ctx))(t), must(c.Queue("b").Counts(ctx))(t)
+				return a.Active == each && b.Active == each && a.Interrupted == round*each && b.Interrupted == round*each
+			})
+			p.kill()
+		}
+		var running, most atomic.Int32
+		w := spool.NewWorker(c, spool.WorkerConfig{Queues: []string{"a", "b"}, ThreadSlots: 6, Beat: 50 * time.Millisecond, DeadAfter: 250 * time.Millisecond})
+		counted.Handle(w, func(ctx context.Context, n int) (int, error) {
+			if now := running.Add(1); now > most.Load() {
+				most.Store(now)
+			}
+			defer running.Add(-1)
+			time.Sleep(30 * time.Millisecond) // others have their chance
+			return n, nil
+		})
+		work(t, w)
+		for i, j := range jobs {
+			must(j.Wait(ctx))(t)
+			queue := []string{"a", "b"}[i/each]
+			if info := must(c.Queue(queue).Get(ctx, j.ID()))(t); info.Interruptions != 2 {
+				t.Errorf("job %d was interrupted %d times", i, info.Interruptions)
+			}
+		}
+		if most.Load() != 1 {
+			t.Errorf("%d suspects ran side by side", most.Load())
+		}
 	})
 }
 

@@ -144,8 +144,12 @@ func childWorker() error {
 	defer c.Close()
 	defer rdb.Close()
 	beat := time.Duration(env("SPOOL_TEST_BEAT", 50)) * time.Millisecond
-	w := spool.NewWorker(c, spool.WorkerConfig{ThreadSlots: env("SPOOL_TEST_SLOTS", 10), Beat: beat, DeadAfter: 5 * beat,
-		Identity: os.Getenv("SPOOL_TEST_IDENTITY")})
+	var queues []string
+	if list := os.Getenv("SPOOL_TEST_QUEUES"); list != "" {
+		queues = strings.Split(list, ",")
+	}
+	w := spool.NewWorker(c, spool.WorkerConfig{Queues: queues, ThreadSlots: env("SPOOL_TEST_SLOTS", 10), Beat: beat,
+		DeadAfter: 5 * beat, Identity: os.Getenv("SPOOL_TEST_IDENTITY")})
 	pause := time.Duration(env("SPOOL_TEST_PAUSE", 10)) * time.Millisecond
 	count := func(ctx context.Context, n int) (int, error) {
 		if err := rdb.HIncrBy(ctx, effects(), spool.Running(ctx).ID(), 1).Err(); err != nil {

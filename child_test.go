@@ -10,6 +10,7 @@ import (
 var children = map[string]func() error{
 	"worker": childWorker,
 	"putter": childPutter,
+	"fleet":  childFleet,
 }
 
 func runChild(name string) {

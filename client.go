@@ -224,6 +224,12 @@ func (c *Client) queue(name string) *store.Queue {
 // Check reads everything that the client's prefix holds and returns what is inconsistent, in words, or nil. It scans
 // the keyspace: it is for tests and diagnosis.
 func (c *Client) Check(ctx context.Context) error {
+	if ctx == nil {
+		return &FieldError{"ctx", nil, "must not be nil"}
+	}
+	if c.life.Err() != nil {
+		return fmt.Errorf("%w: checking the keyspace", ErrClosed)
+	}
 	problems, err := store.Check(ctx, c.rdb, c.cfg.Prefix)
 	if err != nil {
 		return fmt.Errorf("spool: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	neturl "net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,10 @@ import (
 func connect(url string) (*redis.Client, error) {
 	options, err := redis.ParseURL(url)
 	if err != nil {
+		// What net/url says begins with the URL as it is.
+		if parse := (*neturl.Error)(nil); errors.As(err, &parse) {
+			err = parse.Err
+		}
 		return nil, &FieldError{"url", redact(url), "is not a Redis URL: " + err.Error()}
 	}
 	options.MaxRetries = -1

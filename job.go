@@ -65,6 +65,12 @@ func (j *Job[R]) Wait(ctx context.Context) (R, error) {
 			return result, &FieldError{"Job", j.id, "has no client here: use Task.Job"}
 		}
 	}
+	if err := errors.Join(checkName("Job: queue", j.queue, maxQueueName), checkID(j.id)); err != nil {
+		return result, err
+	}
+	if ctx.Err() != nil {
+		return result, fmt.Errorf("spool: waiting for job %s: %w", j.id, context.Cause(ctx))
+	}
 	stored, err := client.wait(ctx, j.queue, j.id)
 	if err != nil {
 		return result, err

@@ -63,11 +63,17 @@ var errPatience = errors.New("no answer within ClientConfig.Patience")
 
 // put stores items, in their order within each queue, and notes each one's error.
 func (c *Client) put(ctx context.Context, items []putItem) error {
+	var refused error
 	if c.life.Err() != nil {
-		return ErrClosed
+		refused = ErrClosed
+	} else if ctx.Err() != nil {
+		refused = fmt.Errorf("%w: %w", ErrDisconnected, context.Cause(ctx))
 	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%w: %w", ErrDisconnected, err)
+	if refused != nil {
+		for i := range items {
+			items[i].err = refused
+		}
+		return refused
 	}
 	type sent struct {
 		p *putter
@@ -126,10 +132,7 @@ func (c *Client) put(ctx context.Context, items []putItem) error {
 			}
 		}
 	}
-	if len(items) > 1 {
-		return unsure
-	}
-	return nil
+	return unsure
 }
 
 // await waits for a parcel's fate until ctx ends, or patience if it has no deadline.

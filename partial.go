@@ -150,8 +150,35 @@ func PutMany[R any](ctx context.Context, to To, ps []Partial[R]) ([]PutResult[R]
 		return nil, err
 	}
 	results := make([]PutResult[R], len(ps))
-	items := make([]putItem, 0, len(ps))
-	at := make([]int, 0, len(ps))
+	// While one stretch is under way the next one is encoded.
+	var under sync.WaitGroup
+	var unsure error
+	for from := 0; from < len(ps); from += stretch {
+		end := min(from+stretch, len(ps))
+		items, at := prepareMany(ps[from:end], results[from:end])
+		under.Wait()
+		under.Go(func() {
+			if err := to.put(ctx, items); err != nil {
+				unsure = err
+			}
+			for k := range items {
+				i := from + at[k]
+				if results[i].Err = items[k].err; results[i].Err == nil {
+					results[i].Job = ps[i].job(to)
+				}
+			}
+		})
+	}
+	under.Wait()
+	return results, unsure
+}
+
+// stretch is how many Partials PutMany encodes at a time.
+const stretch = 2000
+
+// prepareMany makes items of those that can be put, and says at which index each stood.
+func prepareMany[R any](ps []Partial[R], results []PutResult[R]) (items []putItem, at []int) {
+	items, at = make([]putItem, 0, len(ps)), make([]int, 0, len(ps))
 	for i, p := range ps {
 		var it putItem
 		if err := p.prepare(&it); err != nil {
@@ -160,15 +187,7 @@ func PutMany[R any](ctx context.Context, to To, ps []Partial[R]) ([]PutResult[R]
 		}
 		items, at = append(items, it), append(at, i)
 	}
-	err := to.put(ctx, items)
-	for k := range items {
-		if items[k].err != nil {
-			results[at[k]].Err = items[k].err
-		} else {
-			results[at[k]].Job = ps[at[k]].job(to)
-		}
-	}
-	return results, err
+	return items, at
 }
 
 func checkTo(ctx context.Context, to To) error {

@@ -234,7 +234,7 @@ func (p *putter) verdict(call *putCall, err error) error {
 	case p.c.life.Err() != nil:
 		return ErrClosed
 	}
-	return fmt.Errorf("spool: %w", err)
+	return fmt.Errorf("spool: putting into queue %s: %w", p.q.Name(), err)
 }
 
 // settle gives every parcel of a call its answer.

@@ -133,8 +133,8 @@ func (q *Queue) Counts(ctx context.Context) (Counts, error) {
 }
 
 func (q *Queue) ask(ctx context.Context, what string, call func(context.Context) error) error {
-	if q.err != nil {
-		return q.err
+	if err := q.usable(); err != nil {
+		return err
 	}
 	return q.c.ask(ctx, what+" in queue "+q.name, call)
 }
@@ -333,8 +333,15 @@ func (q *Queue) Fail(ctx context.Context, id string, reason error) error {
 }
 
 func (q *Queue) valid(id string) error {
-	if q.err != nil {
-		return q.err
+	if err := q.usable(); err != nil {
+		return err
 	}
 	return checkID(id)
+}
+
+func (q *Queue) usable() error {
+	if q == nil || q.c == nil {
+		return &FieldError{"queue", nil, "must come from Client.Queue of an open client"}
+	}
+	return q.err
 }

@@ -3,6 +3,7 @@ package spool_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -210,3 +211,132 @@ func TestRedisGoesBackInTimeAtRandom(t *testing.T) {
 	})
 }
 
+// A worker is given again what it still runs, because Redis has forgotten that it gave it. The first run is told to
+// stop, the second counts.
+func TestRedisGoesBackAndGivesTheJobAgain(t *testing.T) {
+	t.Parallel()
+	ownServer(t, func(t *testing.T, s *server, r *redistest.Server) {
+		c := s.client(t)
+		ctx := within(t)
+		g := newGates()
+		w := spool.NewWorker(c, spool.WorkerConfig{ThreadSlots: 3, Beat: 50 * time.Millisecond, DeadAfter: 10 * time.Second})
+		g.handle(w, gated)
+		work(t, w)
+		// One job fills the only slot while the moment comes to which Redis will go back: the registration is older,
+		// the claim of the other job is not.
+		if err := w.Resize(spool.Thread, 1); err != nil {
+			t.Fatal(err)
+		}
+		first := must(gated.Put(ctx, c, "first"))(t)
+		await(t, "began", g.began, "first")
+		j := must(gated.Put(ctx, c, "twice"))(t)
+		must(s.raw(t).Save(ctx).Result())(t)
+		if err := w.Resize(spool.Thread, 4); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "began", g.began, "twice")
+		r.Kill()
+		if err := r.Restart(ctx); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "told to stop", g.told, "twice")
+		await(t, "began again", g.began, "twice")
+		g.release("twice")
+		g.release("first")
+		must(first.Wait(ctx))(t)
+		if got := must(j.Wait(ctx))(t); got != "twice" {
+			t.Errorf("got %q", got)
+		}
+		counts := must(c.Queue("default").Counts(ctx))(t)
+		if counts.Succeeded != 2 || counts.Interrupted+counts.Failed != 0 {
+			t.Errorf("%+v", counts)
+		}
+	})
+}
+
+// The server's clock jumps ahead by an hour. Everybody's lease has run out at that moment, and nobody is dead: each
+// first has a chance to beat (c3).
+func TestClockJumpKillsNobody(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bubble) {
+		c, closed := b.client(t)
+		defer closed()
+		g := newGates()
+		var ends []func()
+		for range 3 {
+			w := spool.NewWorker(c, spool.WorkerConfig{Logger: quiet})
+			g.handle(w, gated)
+			cancel, done := run(w)
+			ends = append(ends, func() {
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+			time.Sleep(time.Second)
+			must(gated.Put(t.Context(), c, "held"))(t)
+			await(t, "began", g.began, "held")
+		}
+		time.Sleep(time.Minute)
+		for _, jump := range []time.Duration{time.Hour, 3 * time.Hour, time.Minute} {
+			for at := time.Duration(0); at < time.Minute; at += 100 * time.Millisecond {
+				b.mini.SetTime(time.Now().Add(jump))
+				time.Sleep(100 * time.Millisecond)
+			}
+			n := must(c.Queue("default").Counts(t.Context()))(t)
+			if n.Workers != 3 || n.Active != 3 || n.Interrupted != 0 {
+				t.Errorf("after a jump to %v ahead: %+v", jump, n)
+			}
+		}
+		g.release("held")
+		time.Sleep(time.Second)
+		for _, end := range ends {
+			end()
+		}
+	})
+}
+
+// Redis is told by one worker that a due time is near, and that worker is full by then: another one begins the job.
+func TestDueJobOfAFullWorkerGoesToAnother(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, b *bubble) {
+		c, closed := b.client(t)
+		defer closed()
+		ctx := t.Context()
+		g := newGates()
+		var ends []func()
+		for range 2 {
+			w := spool.NewWorker(c, spool.WorkerConfig{Logger: quiet, ReactorSlots: -1})
+			g.handle(w, gated)
+			cancel, done := run(w)
+			ends = append(ends, func() {
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		worst := time.Duration(0)
+		for i := range 8 {
+			later, now := fmt.Sprint("later", i), fmt.Sprint("now", i)
+			time.Sleep(17 * time.Second)
+			due := time.Now().Add(2 * time.Second)
+			must(gated.Put(ctx, c, later, spool.Delay(2*time.Second)))(t)
+			time.Sleep(time.Second)
+			// Whoever took the marker of that job, or not: one of the two is busy when it is due.
+			must(gated.Put(ctx, c, now))(t)
+			await(t, "began", g.began, now)
+			await(t, "began", g.began, later)
+			worst = max(worst, time.Since(due))
+			g.release(now)
+			g.release(later)
+		}
+		t.Logf("at worst %v after its time", worst)
+		if worst > 6*time.Second {
+			t.Errorf("%v after its time", worst)
+		}
+		for _, end := range ends {
+			end()
+		}
+	})
+}

@@ -90,7 +90,7 @@ func (e *engine) concludeLocked(l *lane, r *run, v store.Verdict) {
 	l.taken--
 	switch c := r.courier; {
 	case c.decideLocked(r, v):
-		if v.Word != store.VerdictPark {
+		if v.Word != store.VerdictPark && v.Word != store.VerdictBack {
 			e.ran++
 		}
 	case r.lost && !r.started.IsZero():

@@ -73,11 +73,21 @@ func (d *taskDef) declare(err error) {
 }
 
 // Name is the task's name.
-func (t Task[A, R]) Name() string { return t.def.name }
+func (t Task[A, R]) Name() string {
+	if t.def == nil {
+		return ""
+	}
+	return t.def.name
+}
 
 // With binds arguments and settings. It does no I/O; mistakes are reported when the Partial is put. The arguments are
 // encoded then, too: until it is put, a Partial shares what its arguments point to.
 func (t Task[A, R]) With(args A, opts ...Option) Partial[R] {
+	if t.def == nil {
+		p := &partial{settings: defaultSettings()}
+		p.settings.mistake("task", nil, "must be made by NewTask")
+		return Partial[R]{p}
+	}
 	p := &partial{settings: t.def.defaults, name: t.def.name, known: t.def.known, answer: t.def.answer, args: args}
 	for _, opt := range opts {
 		if opt == nil {
@@ -97,9 +107,12 @@ func (t Task[A, R]) Put(ctx context.Context, to To, args A, opts ...Option) (*Jo
 // Job returns the handle of a stored job, given its id as Job.ID or Job.String returns it. It makes no call: a wrong
 // id shows when the handle is used.
 func (t Task[A, R]) Job(c *Client, id string) *Job[R] {
-	queue := t.def.defaults.queue
+	queue, known := DefaultQueue, (*failure.Known)(nil)
+	if t.def != nil {
+		queue, known = t.def.defaults.queue, t.def.known
+	}
 	if before, after, ok := strings.Cut(id, "/"); ok {
 		queue, id = before, after
 	}
-	return &Job[R]{jobRef{client: c, queue: queue, id: id, known: t.def.known}}
+	return &Job[R]{jobRef{client: c, queue: queue, id: id, known: known}}
 }

@@ -19,13 +19,10 @@ const blockTime = 3 * time.Second
 // others. Lanes wait apart, so that one that is full takes no markers.
 func (e *engine) wake(which Lane) {
 	l := &e.lanes[which]
-	keys := make([]string, len(e.couriers))
-	for i, c := range e.couriers {
-		keys[i] = c.q.Key("wake:" + which.String())
-	}
 	for {
 		e.mu.Lock()
 		idle, stopped := e.idleLocked(which), e.stopped
+		asked := e.askedLocked()
 		e.mu.Unlock()
 		if stopped {
 			return
@@ -39,28 +36,49 @@ func (e *engine) wake(which Lane) {
 			continue
 		}
 		// The one who finds out whether Redis is back must have an answer soon: not a call that blocks.
-		if e.gate.back(e.calls) != nil || e.block(which, keys) != nil {
+		if e.gate.back(e.calls) != nil || e.block(which, asked) != nil {
 			return
 		}
 	}
 }
 
-// idleLocked: the lane has a free slot, and no queue is known to have work for it.
+// idleLocked: the lane has a free slot, and no queue, but those that Redis refuses calls for just now, is
+// known to have work for it.
 func (e *engine) idleLocked(which Lane) bool {
 	l := &e.lanes[which]
 	if e.stopped || l.taken >= l.size {
 		return false
 	}
+	now := time.Now()
 	for _, c := range e.couriers {
-		if c.work[which] {
+		if c.work[which] && !now.Before(c.until) {
 			return false
 		}
 	}
 	return true
 }
 
+// askedLocked is whose markers are waited for: in order, but those that Redis refuses calls for stand last. What
+// marks their work over and over would keep the others' from being seen.
+func (e *engine) askedLocked() []*courier {
+	now := time.Now()
+	asked, refused := make([]*courier, 0, len(e.couriers)), []*courier(nil)
+	for _, c := range e.couriers {
+		if now.Before(c.until) {
+			refused = append(refused, c)
+		} else {
+			asked = append(asked, c)
+		}
+	}
+	return append(asked, refused...)
+}
+
 // block waits for one marker. It returns an error only when the engine ends.
-func (e *engine) block(which Lane, keys []string) error {
+func (e *engine) block(which Lane, couriers []*courier) error {
+	keys := make([]string, len(couriers))
+	for i, c := range couriers {
+		keys[i] = c.q.Key("wake:" + which.String())
+	}
 	popped, err := e.pop(keys)
 	if errors.Is(err, redis.Nil) {
 		return nil
@@ -78,7 +96,7 @@ func (e *engine) block(which Lane, keys []string) error {
 		return nil
 	}
 	asked := time.Now()
-	for i, c := range e.couriers {
+	for i, c := range couriers {
 		if keys[i] == popped {
 			c.owe(which)
 			return nil

@@ -1,7 +1,8 @@
 -- beat: an engine says that it lives, and sees to what others may have left lying.
 -- keys:    engines dying active ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor kinds done lastcalls wake:thread wake:reactor deadlines
 -- args:    engine ('number:uuid'), its token range from, to, ms of silence after which it counts as dead,
---          '1' if it may declare others dead (its own beats were unbroken for that long)
+--          ms until which it may declare others dead (its own beats were unbroken for that long), '0' if it may not:
+--          later than that the clock has jumped, and everybody first has a chance to beat
 -- returns: {'ok', now_ms, jobs it holds, '1' if something is to be tidied, '1' if a deadline has passed,
 --          number of dying, the dying, kinds of parked jobs} | {'gone', now_ms}
 -- moves:   silent engines: engines -> dying. No job moves here; sweep does that
@@ -11,7 +12,7 @@
 local engines, dying, active = KEYS[1], KEYS[2], KEYS[3]
 local ready, due, suspect = { KEYS[4], KEYS[5] }, { KEYS[6], KEYS[7] }, { KEYS[8], KEYS[9] }
 local kinds, done, lastcalls, wake, deadlines = KEYS[10], KEYS[11], KEYS[12], { KEYS[13], KEYS[14] }, KEYS[15]
-local engine, from, to, patience, judge = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
+local engine, from, to, patience, judge = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 
 if not call('ZSCORE', engines, engine) then return { 'gone', num(now) } end
 call('ZCARD', dying); call('ZCARD', active); call('ZCARD', kinds); call('ZCARD', done); call('ZCARD', lastcalls)
@@ -26,7 +27,7 @@ end
 -- A removing write comes first: beats go on when memory is full. XX: a beat never creates.
 call('ZREM', engines, '')
 call('ZADD', engines, 'XX', num(now + patience), engine)
-if judge then
+if now <= judge then
   for _, silent in ipairs(call('ZRANGEBYSCORE', engines, '-inf', '(' .. num(now), 'LIMIT', '0', '10')) do
     call('ZREM', engines, silent)
     call('ZADD', dying, num(now), silent)

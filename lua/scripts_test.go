@@ -218,6 +218,35 @@ func TestSharedFiles(t *testing.T) {
 	}
 }
 
+// The first paragraph stands before the shared files: it can use nothing of them, not even the time.
+func TestFirstParagraphsStandAlone(t *testing.T) {
+	for _, path := range glob(t, "shared/*.lua") {
+		all := read(t, path)
+		for _, s := range texts(t) {
+			for _, m := range variable.FindAllStringSubmatch(all, -1) {
+				if regexp.MustCompile(`[^\w.'"]` + m[1] + `\b`).MatchString(afterEqual(s.head)) {
+					t.Errorf("%s.lua: the first paragraph uses %s of %s", s.verb, m[1], path)
+				}
+			}
+			for _, m := range function.FindAllStringSubmatch(all, -1) {
+				if callsOf(s.head, m[1]) {
+					t.Errorf("%s.lua: the first paragraph calls %s of %s", s.verb, m[1], path)
+				}
+			}
+		}
+	}
+}
+
+// afterEqual is what the locals of a paragraph are bound to.
+func afterEqual(head string) string {
+	var values []string
+	for _, line := range strings.Split(code(head), "\n") {
+		_, value, _ := strings.Cut(line, " = ")
+		values = append(values, " "+value)
+	}
+	return strings.Join(values, "\n")
+}
+
 func callsOf(text, fn string) bool {
 	return regexp.MustCompile(`(^|[^\w.:'])` + fn + `\(`).MatchString(code(text))
 }
@@ -259,8 +288,12 @@ func TestScriptsKeepToWhatEveryServerHas(t *testing.T) {
 		if n := strings.Count(all, "\n"); n > 500 {
 			t.Errorf("%s has %d lines", path, n)
 		}
-		if strings.Contains(code(all), "redis.call") != (path == "shared/common.lua") || strings.Contains(code(all), "'TIME'") != (path == "shared/clock.lua") {
-			t.Errorf("%s does not leave redis.call to common.lua and the time to clock.lua", path)
+		if strings.Contains(code(all), "redis.call") != (path == "shared/common.lua") {
+			t.Errorf("%s does not leave redis.call to common.lua", path)
+		}
+		// put asks for the time itself, and seldom.
+		if timed := path == "shared/clock.lua" || path == "put.lua"; strings.Contains(code(all), "'TIME'") != timed {
+			t.Errorf("%s does not leave the time to clock.lua", path)
 		}
 		for _, m := range words.FindAllStringSubmatch(code(all), -1) {
 			for _, word := range reserved {

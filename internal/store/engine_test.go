@@ -90,6 +90,21 @@ func TestBeatDeclaresTheSilentDead(t *testing.T) {
 	})
 }
 
+// The right to judge ends at a moment of the server's clock: one that has jumped past it makes nobody dead.
+func TestJudgingEndsAtItsMoment(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		h, silent := b.engine(t), b.engine(t)
+		b.rewind(t, "engines", silent.name, 1)
+		now := b.count(t).Now
+		for _, c := range []struct{ until, dying int64 }{{now - 1, 0}, {now + hour, 1}} {
+			if _, err := b.BeatUntil(t.Context(), h.Engine, hour, c.until); err != nil {
+				t.Fatal(err)
+			}
+			same(t, "dying", b.rdb.ZCard(t.Context(), b.Key("dying")).Val(), c.dying)
+		}
+	})
+}
+
 // A marker that died with who took it is set again by a beat, if there is work.
 func TestBeatSetsAMarkerOnlyWhereThereIsWork(t *testing.T) {
 	each(t, func(t *testing.T, b *bed) {

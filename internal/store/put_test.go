@@ -54,6 +54,22 @@ func TestPutOfNewJobs(t *testing.T) {
 	})
 }
 
+// A call that hung somewhere arrives after its caller has given up and put the same job through another client.
+func TestDelayedPutOfAJobThatIsThere(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		it := job()
+		b.put(t, it)
+		h := b.engine(t)
+		for n, state := range []string{"ready:thread", "active"} {
+			if err := b.Put(t.Context(), "another", uint64(n+1), n == 0, []Item{it}); err != nil {
+				t.Fatal(err)
+			}
+			b.expect(t, PackID(it.ID), state)
+			same(t, "claims while "+state, len(h.claim(t, 5)), 1-n)
+		}
+	})
+}
+
 func TestPutOf500NewJobs(t *testing.T) {
 	each(t, func(t *testing.T, b *bed) {
 		items := make([]Item, CallItems)

@@ -272,7 +272,7 @@ func (b *bed) expect(t *testing.T, id, set string) {
 	}
 }
 
-// hold moves time for one member: it is as if its score had been given then.
+// rewind moves time for one member: it is as if its score had been given then.
 func (b *bed) rewind(t *testing.T, set, member string, score int64) {
 	t.Helper()
 	if err := b.rdb.ZAddXX(t.Context(), b.Key(set), redis.Z{Score: float64(score), Member: member}).Err(); err != nil {
@@ -377,18 +377,6 @@ func same(t *testing.T, what string, got, want any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
-	}
-}
-
-// eventually waits for something that no signal tells of.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("still not so: %s", what)
-		}
-		time.Sleep(2 * time.Millisecond)
 	}
 }
 
