@@ -122,3 +122,25 @@ func TestNothingRunsEarly(t *testing.T) {
 		}
 	})
 }
+
+func TestStoredHandleLeadsBackWhateverTheTasksQueue(t *testing.T) {
+	mail := spool.NewTask[string, int]("mail", spool.In("mails"))
+	each(t, func(t *testing.T, s *server) {
+		c := s.client(t)
+		w := spool.NewWorker(c, fast(spool.WorkerConfig{Queues: []string{"default", "mails"}}))
+		mail.Handle(w, func(ctx context.Context, to string) (int, error) { return len(to), nil })
+		ctx := within(t)
+		here := must(mail.Put(ctx, c, "ada", spool.In(spool.DefaultQueue)))(t)
+		there := must(mail.Put(ctx, c, "bob!"))(t)
+		must(w.Drain(ctx))(t)
+		if got := must(mail.Job(c, here.String()).Wait(ctx))(t); got != 3 {
+			t.Errorf("job %s: got %d", here, got)
+		}
+		if got := must(mail.Job(c, there.String()).Wait(ctx))(t); got != 4 {
+			t.Errorf("job %s: got %d", there, got)
+		}
+		if got := must(mail.Job(c, there.ID()).Wait(ctx))(t); got != 4 {
+			t.Errorf("job %s: got %d", there.ID(), got)
+		}
+	})
+}

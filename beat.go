@@ -166,7 +166,7 @@ func (e *engine) slices(c *courier, what string, slice func() (more bool, err er
 func (e *engine) learn(c *courier, answer *store.Pulse) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c.clock = time.UnixMilli(answer.Now).Sub(time.Now())
+	c.clock = time.Until(time.UnixMilli(answer.Now))
 	if answer.Late {
 		// Nobody may have claimed for long, or nobody may be able to run what has expired: it is failed all the same.
 		c.owed = true

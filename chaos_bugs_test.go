@@ -3,6 +3,7 @@ package spool_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -105,18 +106,23 @@ func TestPutStaysUnsureThroughAnOutage(t *testing.T) {
 		p := s.proxied(t)
 		verb := s.verbs(t)
 		c := s.clientAt(t, p.Addr())
-		dropped := make(chan struct{}, 1)
+		dropped := make(chan struct{}, 100)
 		p.OnRequest(func(cmd []string) redistest.Action {
-			if verb(cmd) == "put" {
+			if v := verb(cmd); v == "put" || v == "schedule" {
 				dropped <- struct{}{}
 				return redistest.DropReply()
 			}
 			return redistest.Pass()
 		})
-		go func() {
-			<-dropped
-			p.Down()
-		}()
+		var down sync.WaitGroup
+		down.Go(func() {
+			select {
+			case <-dropped:
+				p.Down()
+			case <-time.After(5 * time.Second):
+			}
+		})
+		defer down.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), 400*time.Millisecond)
 		defer cancel()
 		partial := double.With(1)
@@ -143,7 +149,7 @@ func TestChangeBehindAnotherObeysItsContext(t *testing.T) {
 		c := s.clientAt(t, proxy.Addr())
 		ctx := within(t)
 		jobs := putCounted(t, ctx, c, double, 2)
-		held, release := make(chan bool, 1), make(chan struct{})
+		held, release := make(chan bool, 9), make(chan struct{})
 		proxy.OnRequest(func(cmd []string) redistest.Action {
 			if verb(cmd) != "pull" {
 				return redistest.Pass()
@@ -153,7 +159,8 @@ func TestChangeBehindAnotherObeysItsContext(t *testing.T) {
 		})
 		first := make(chan error, 1)
 		go func() { first <- c.Queue("default").Pull(ctx, jobs[0].ID()) }()
-		<-held
+		recv(t, "the first pull", held)
+		late := time.AfterFunc(3*time.Second, func() { close(release) })
 		short, cancel := context.WithTimeout(ctx, 30*time.Millisecond)
 		defer cancel()
 		begin := time.Now()
@@ -164,8 +171,10 @@ func TestChangeBehindAnotherObeysItsContext(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 		proxy.OnRequest(nil)
-		close(release)
-		if err := <-first; err != nil {
+		if late.Stop() {
+			close(release)
+		}
+		if err := recv(t, "the first pull returns", first); err != nil {
 			t.Error(err)
 		}
 		if n := must(c.Queue("default").Counts(ctx))(t); n.Ready != 1 {

@@ -1,9 +1,12 @@
 package spool_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/spooljobs/spool/embedded"
 	"github.com/spooljobs/spool/internal/redistest"
@@ -15,7 +18,9 @@ func realServer(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Helper()
 	needRedis(t)
 	ran.onlyRedis.Add(1)
-	on(t, &server{"redis", real.Addr(), embedded.Prefix(t)}, test)
+	// Its own also where tests are run more than once: the server is shared by all of them.
+	prefix := fmt.Sprintf("%s-%08x", embedded.Prefix(t), rand.Uint32())
+	on(t, &server{"redis", real.Addr(), prefix}, test)
 }
 
 // ownServer runs a test on a real server of its own, for tests that break it or count what it is sent.
@@ -43,6 +48,18 @@ func (s *server) verbs(t *testing.T) func(cmd []string) string {
 			return ""
 		}
 		return names[cmd[1]]
+	}
+}
+
+// recv takes the next of a channel, and fails the test if none comes.
+func recv[T any](t *testing.T, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(30 * time.Second):
+		t.Fatalf("nothing came: %s", what)
+		panic("unreachable")
 	}
 }
 

@@ -54,7 +54,7 @@ func TestWorkersKilledAtRandom(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 		defer cancel()
 		jobs := putCounted(t, ctx, c, counted, n)
-		fleet := s.fleet(t, workers, "SPOOL_TEST_SLOTS=12", "SPOOL_TEST_PAUSE=15")
+		fleet := s.fleet(t, workers, "SPOOL_TEST_SLOTS=12", "SPOOL_TEST_PAUSE=10")
 		begin := time.Now()
 		ended := make(chan struct{})
 		go func() {
@@ -125,7 +125,7 @@ func TestRecoveryTime(t *testing.T) {
 		p.kill()
 		killed := time.Now()
 		for range jobs {
-			took := (<-began).Sub(killed)
+			took := recv(t, "the job begins again", began).Sub(killed)
 			t.Logf("recovered after %v", took.Round(time.Millisecond))
 			if took > 5*time.Second {
 				t.Errorf("recovery took %v", took)
@@ -261,7 +261,7 @@ func TestProducerKilledBetweenRequestAndReply(t *testing.T) {
 				verb := s.verbs(t)
 				sent := make(chan struct{}, 100)
 				proxy.OnRequest(func(cmd []string) redistest.Action {
-					if verb(cmd) != "put" {
+					if v := verb(cmd); v != "put" && v != "schedule" {
 						return redistest.Pass()
 					}
 					sent <- struct{}{}
@@ -273,7 +273,7 @@ func TestProducerKilledBetweenRequestAndReply(t *testing.T) {
 				if got := p.line(t); got != "putting" {
 					t.Fatal(got)
 				}
-				<-sent
+				recv(t, "the put", sent)
 				c := s.client(t)
 				ctx := within(t)
 				if name == "executed" {

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -215,7 +214,6 @@ type workerFleet struct {
 	t       *testing.T
 	s       *server
 	env     []string
-	mu      sync.Mutex
 	workers []*process
 }
 

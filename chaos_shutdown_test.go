@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,9 +42,9 @@ func TestShutdownClaimsNothingAndTellsHandlers(t *testing.T) {
 		})
 		cancel, done := run(w)
 		j := must(double.Put(ctx, c, 1))(t)
-		<-began
+		recv(t, "a handler begins", began)
 		cancel()
-		if err := <-told; err != nil {
+		if err := recv(t, "a handler is told", told); err != nil {
 			t.Errorf("the context of a handler has ended with its worker's: %v", err)
 		}
 		late := must(double.Put(ctx, c, 2))(t)
@@ -52,7 +53,7 @@ func TestShutdownClaimsNothingAndTellsHandlers(t *testing.T) {
 			t.Errorf("claimed during the shutdown: %s", info.State)
 		}
 		close(let)
-		if err := <-done; err != nil {
+		if err := recv(t, "Run returns", done); err != nil {
 			t.Error(err)
 		}
 		if got := must(j.Wait(ctx))(t); got != 2 {
@@ -93,18 +94,18 @@ func TestShutdownGivesBackWhatStillRuns(t *testing.T) {
 		cancel, done := run(w)
 		must(note.Put(ctx, c, "heeds"))(t)
 		must(note.Put(ctx, c, "deaf"))(t)
-		<-began
-		<-began
+		recv(t, "a handler begins", began)
+		recv(t, "a handler begins", began)
 		last := must(note.Put(ctx, c, "last"))(t)
 		asked = time.Now()
 		cancel()
-		if err := <-cause; !errors.Is(err, spool.ErrClosed) {
+		if err := recv(t, "a context ends", cause); !errors.Is(err, spool.ErrClosed) {
 			t.Errorf("the cause is %v", err)
 		}
 		if after := told.Sub(asked); after < grace {
 			t.Errorf("contexts ended %v after the shutdown began", after)
 		}
-		err := <-done
+		err := recv(t, "Run returns", done)
 		if err == nil || !strings.Contains(err.Error(), "note (1)") {
 			t.Errorf("the handler that ignores its context is not named: %v", err)
 		}
@@ -117,7 +118,7 @@ func TestShutdownGivesBackWhatStillRuns(t *testing.T) {
 			t.Errorf("what was given back is not in front: %v, %v", page, err)
 		}
 		close(let)
-		<-returned // and what it says now reaches nobody
+		recv(t, "the deaf handler returns", returned) // and what it says now reaches nobody
 	})
 }
 
@@ -135,7 +136,7 @@ func TestShutdownLeavesNothingRunning(t *testing.T) {
 			putCounted(t, ctx, c, double, 20)
 			eventually(t, "all have run", func() bool { return must(c.Queue("default").Counts(ctx))(t).Pending() == 0 })
 			cancel()
-			if err := <-done; err != nil {
+			if err := recv(t, "Run returns", done); err != nil {
 				t.Error(err)
 			}
 		}
@@ -180,13 +181,13 @@ func TestShutdownWithAClaimOnItsWay(t *testing.T) {
 		armed = true
 		mu.Unlock()
 		putCounted(t, ctx, straight, double, 3)
-		<-flying
+		recv(t, "the claim", flying)
 		eventually(t, "the claim is executed", func() bool { return must(straight.Queue("default").Counts(ctx))(t).Active == 3 })
 		cancel()
 		// Without grace and without handlers the shutdown is at its last step by the time a new connection is made.
 		time.Sleep(50 * time.Millisecond)
 		close(arrive)
-		if err := <-done; err != nil {
+		if err := recv(t, "Run returns", done); err != nil {
 			t.Error(err)
 		}
 		counts := must(straight.Queue("default").Counts(ctx))(t)
@@ -214,7 +215,7 @@ func TestShutdownWhileRedisRefuses(t *testing.T) {
 		before := n.of("advance")
 		begin := time.Now()
 		cancel()
-		if err := <-done; err != nil {
+		if err := recv(t, "Run returns", done); err != nil {
 			t.Errorf("Run: %v", err)
 		}
 		if took, calls := time.Since(begin), n.of("advance")-before; took > 4*time.Second || calls > 20 {
@@ -240,12 +241,12 @@ func TestShutdownWhileRedisIsAway(t *testing.T) {
 		})
 		cancel, done := run(w)
 		must(double.Put(ctx, c, 1))(t)
-		<-began
+		recv(t, "a handler begins", began)
 		proxy.Down()
 		begin := time.Now()
 		cancel()
 		close(let)
-		err := <-done
+		err := recv(t, "Run returns", done)
 		if !errors.Is(err, spool.ErrDisconnected) {
 			t.Errorf("Run: %v", err)
 		}
@@ -264,6 +265,37 @@ func TestShutdownWhileRedisIsAway(t *testing.T) {
 		})
 		if err := proxy.Up(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// An idle worker stops although Redis seems to be away, and does not wait for it to come back: its wakers, too, may be
+// waiting for that.
+func TestIdleWorkerStopsWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	realServer(t, func(t *testing.T, s *server) {
+		proxy := s.proxied(t)
+		c := s.clientAt(t, proxy.Addr())
+		w := spool.NewWorker(c, fast(spool.WorkerConfig{}))
+		double.Handle(w, func(ctx context.Context, n int) (int, error) { return n, nil })
+		cancel, done := run(w)
+		eventually(t, "the worker is registered", func() bool {
+			return must(s.client(t).Queue("default").Counts(within(t)))(t).Workers == 1
+		})
+		// Light beats alone fail, so that nothing is owed; when the blocked calls have had their time, the wakers find
+		// Redis away.
+		var cuts atomic.Int64
+		proxy.OnRequest(func(cmd []string) redistest.Action {
+			if cmd[0] == "ZADD" {
+				cuts.Add(1)
+				return redistest.CutBefore()
+			}
+			return redistest.Pass()
+		})
+		eventually(t, "beats fail for longer than a call blocks", func() bool { return cuts.Load() > 9 })
+		cancel()
+		if err := recv(t, "Run returns", done); err != nil {
+			t.Errorf("Run: %v", err)
 		}
 	})
 }
@@ -300,7 +332,7 @@ func TestStartAndStopAtRandom(t *testing.T) {
 					stop, done := run(w)
 					time.Sleep(time.Duration(chance.IntN(40)) * time.Millisecond) // the moment is what is drawn
 					stop()
-					if err := <-done; err != nil {
+					if err := recv(t, "Run returns", done); err != nil {
 						t.Errorf("Run: %v", err)
 					}
 				}

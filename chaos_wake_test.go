@@ -243,7 +243,7 @@ func TestMarkerThatDiesWithItsPopper(t *testing.T) {
 				time.Sleep(20 * time.Millisecond) // so that it stands behind the other one
 				begin := time.Now()
 				j := must(task.Put(ctx, c, 1))(t)
-				if err := <-popped; err != nil {
+				if err := recv(t, "the marker is taken", popped); err != nil {
 					t.Fatal(err)
 				}
 				must(j.Wait(ctx))(t)

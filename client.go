@@ -166,6 +166,9 @@ func (c *Client) greet(ctx context.Context) error {
 // way. It waits for the client's goroutines. Workers of the client must have returned before. A second call does
 // nothing.
 func (c *Client) Close() error {
+	if c == nil {
+		return nil
+	}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()

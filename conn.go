@@ -57,6 +57,8 @@ func aside(rdb redis.UniversalClient, patience time.Duration, cut *interruptible
 	switch c := rdb.(type) {
 	case *redis.Client:
 		options := *c.Options()
+		// Not the user's: go-redis writes to what it points to when a first connection has been greeted.
+		options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 		options.PoolSize = poolSize
 		options.MinIdleConns = 0
 		options.ReadTimeout = patience
@@ -68,6 +70,7 @@ func aside(rdb redis.UniversalClient, patience time.Duration, cut *interruptible
 		return redis.NewClient(&options), nil
 	case *redis.ClusterClient:
 		options := *c.Options()
+		options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 		options.PoolSize = poolSize
 		options.MinIdleConns = 0
 		options.ReadTimeout = patience

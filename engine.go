@@ -32,6 +32,8 @@ type engine struct {
 
 	calls    context.Context // of calls to Redis; outlives Run's context
 	endCalls context.CancelFunc
+	waits    context.Context // of wakers: ends before the last calls
+	endWaits context.CancelFunc
 	jobs     context.Context // of handlers
 	endJobs  context.CancelCauseFunc
 	stopping chan struct{}  // closed when shutdown begins
@@ -63,6 +65,7 @@ func newEngine(w *Worker, drain bool) (*engine, error) {
 	e.gate = &outage{log: e.log}
 	e.loop = &loop{log: e.log}
 	e.calls, e.endCalls = context.WithCancel(context.Background())
+	e.waits, e.endWaits = context.WithCancel(e.calls)
 	e.jobs, e.endJobs = context.WithCancelCause(context.Background())
 	e.lanes[Thread] = newLane(Thread, w.cfg.ThreadSlots)
 	e.lanes[Reactor] = newLane(Reactor, w.cfg.ReactorSlots)
@@ -109,6 +112,7 @@ func (e *engine) run(ctx context.Context) (int, error) {
 	ignored := e.giveBackRunning()
 	// (5) The last outcomes are delivered, (6) and each courier unregisters when it has nothing left to say. The
 	// blocked calls end first: a marker taken after that would be lost.
+	e.endWaits()
 	if !e.blocked.cut() {
 		e.markers.Close()
 	}

@@ -23,21 +23,38 @@ type Job[R any] struct {
 type jobRef struct {
 	client *Client
 	queue  string
+	home   string // the queue that its task's ids without one are looked for in; "" is DefaultQueue
 	id     string
 	known  *failure.Known
 }
 
 // ID is the job's id: 32 hex digits, or what the option ID said.
-func (j *Job[R]) ID() string { return j.id }
+func (j *Job[R]) ID() string {
+	if j == nil {
+		return ""
+	}
+	return j.id
+}
 
 // Queue is the name of the job's queue.
-func (j *Job[R]) Queue() string { return j.queue }
+func (j *Job[R]) Queue() string {
+	if j == nil {
+		return ""
+	}
+	return j.queue
+}
 
-// String is what Task.Job takes: the id, with the queue and a slash before it unless that is DefaultQueue.
-func (j *Job[R]) String() string { return j.ref() }
+// String is what Task.Job takes: the id, with the queue and a slash before it unless that is, for the task as for all
+// others, DefaultQueue.
+func (j *Job[R]) String() string {
+	if j == nil {
+		return ""
+	}
+	return j.ref()
+}
 
 func (j *jobRef) ref() string {
-	if j.queue == DefaultQueue {
+	if j.queue == DefaultQueue && (j.home == "" || j.home == DefaultQueue) {
 		return j.id
 	}
 	return j.queue + "/" + j.id
@@ -120,7 +137,7 @@ func failureOf(err error) *failure.Failure { return failure.New(err, failure.Sit
 
 // MarshalText returns what String does.
 func (j *Job[R]) MarshalText() ([]byte, error) {
-	if j.id == "" {
+	if j == nil || j.id == "" {
 		return nil, &FieldError{"Job", nil, "must come from Put or Task.Job"}
 	}
 	return []byte(j.ref()), nil

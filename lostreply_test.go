@@ -88,17 +88,17 @@ func clean(t *testing.T, c *spool.Client, succeeded int) {
 func TestLostTwoHundredTimes(t *testing.T) {
 	t.Parallel()
 	for what, action := range map[string]redistest.Action{"reply": redistest.DropReply(), "request": redistest.CutBefore()} {
-		for _, verb := range []string{"put", "advance", "beat"} {
+		for _, verb := range []string{"put", "schedule", "advance", "beat"} {
 			t.Run(what+" of "+verb, func(t *testing.T) {
 				t.Parallel()
-				realServer(t, func(t *testing.T, s *server) { loseSteadily(t, s, verb, action, 200) })
+				realServer(t, func(t *testing.T, s *server) { loseSteadily(t, s, action, 200, verb) })
 			})
 		}
 	}
 }
 
 // loseSteadily keeps producers and a worker busy behind a lossy proxy until enough has been lost.
-func loseSteadily(t *testing.T, s *server, verb string, action redistest.Action, times int64) {
+func loseSteadily(t *testing.T, s *server, action redistest.Action, times int64, verb string) {
 	proxy := s.proxied(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
@@ -118,7 +118,12 @@ func loseSteadily(t *testing.T, s *server, verb string, action redistest.Action,
 	for p := range producers {
 		wg.Go(func() {
 			for i := 0; !l.over() && ctx.Err() == nil; i++ {
-				j, err := double.Put(ctx, c, i)
+				// What is due later, if only by a moment, is put by another script.
+				var opts []spool.Option
+				if verb == "schedule" {
+					opts = append(opts, spool.Delay(time.Millisecond))
+				}
+				j, err := double.Put(ctx, c, i, opts...)
 				if err != nil {
 					t.Errorf("put: %v", err)
 					return
@@ -160,7 +165,7 @@ func loseSteadily(t *testing.T, s *server, verb string, action redistest.Action,
 func TestLostAtBeginningsAndEnds(t *testing.T) {
 	t.Parallel()
 	for what, action := range map[string]redistest.Action{"reply": redistest.DropReply(), "request": redistest.CutBefore()} {
-		for _, verbs := range [][]string{{"register"}, {"leave"}, {"watch"}, {"advance", "adopt"}, {"register", "leave", "watch", "advance", "adopt", "put", "beat"}} {
+		for _, verbs := range [][]string{{"register"}, {"leave"}, {"watch"}, {"advance", "adopt"}, {"register", "leave", "watch", "advance", "adopt", "put", "schedule", "beat"}} {
 			t.Run(fmt.Sprint(what, " of ", verbs), func(t *testing.T) {
 				t.Parallel()
 				realServer(t, func(t *testing.T, s *server) {

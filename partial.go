@@ -27,6 +27,7 @@ type Partial[R any] struct {
 // partial is the part of a Partial that knows no types.
 type partial struct {
 	settings settings
+	home     string // the queue that its task names
 	name     string
 	known    *failure.Known
 	answer   bool
@@ -133,7 +134,7 @@ func (p Partial[R]) prepare(it *putItem) error {
 
 func (p Partial[R]) job(to To) *Job[R] {
 	client, _ := to.(*Client)
-	return &Job[R]{jobRef{client: client, queue: p.p.settings.queue, id: p.p.item.ID, known: p.p.known}}
+	return &Job[R]{jobRef{client: client, queue: p.p.settings.queue, home: p.p.home, id: p.p.item.ID, known: p.p.known}}
 }
 
 // PutResult is what became of one Partial of PutMany.

@@ -244,7 +244,8 @@ func (q *Queue) All(ctx context.Context, state State) iter.Seq2[*JobInfo, error]
 }
 
 // Edit changes a job that has not begun: its arguments, unless args is nil, and the settings that are given. Of these
-// In, ID and BeginBy cannot be changed. ErrBadState if it has begun or ended, or if another edit came first.
+// In, ID and BeginBy cannot be changed, and a deadline stays the moment it was. ErrBadState if it has begun or ended,
+// or if another edit came first.
 func (q *Queue) Edit(ctx context.Context, id string, args any, opts ...Option) error {
 	info, err := q.Get(ctx, id)
 	if err != nil {

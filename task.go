@@ -88,7 +88,7 @@ func (t Task[A, R]) With(args A, opts ...Option) Partial[R] {
 		p.settings.mistake("task", nil, "must be made by NewTask")
 		return Partial[R]{p}
 	}
-	p := &partial{settings: t.def.defaults, name: t.def.name, known: t.def.known, answer: t.def.answer, args: args}
+	p := &partial{settings: t.def.defaults, home: t.def.defaults.queue, name: t.def.name, known: t.def.known, answer: t.def.answer, args: args}
 	for _, opt := range opts {
 		if opt == nil {
 			p.settings.mistake("option", nil, "must not be nil")
@@ -111,8 +111,9 @@ func (t Task[A, R]) Job(c *Client, id string) *Job[R] {
 	if t.def != nil {
 		queue, known = t.def.defaults.queue, t.def.known
 	}
+	home := queue
 	if before, after, ok := strings.Cut(id, "/"); ok {
 		queue, id = before, after
 	}
-	return &Job[R]{jobRef{client: c, queue: queue, id: id, known: known}}
+	return &Job[R]{jobRef{client: c, queue: queue, home: home, id: id, known: known}}
 }

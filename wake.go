@@ -36,7 +36,7 @@ func (e *engine) wake(which Lane) {
 			continue
 		}
 		// The one who finds out whether Redis is back must have an answer soon: not a call that blocks.
-		if e.gate.back(e.calls) != nil || e.block(which, asked) != nil {
+		if e.gate.back(e.waits) != nil || e.block(which, asked) != nil {
 			return
 		}
 	}

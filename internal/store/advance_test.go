@@ -328,6 +328,23 @@ func TestClaimsAreBoundedByBytes(t *testing.T) {
 	})
 }
 
+// The bytes of a call are those of all it claims: parked jobs, a suspect, and ready ones of both lanes.
+func TestBytesAreSharedByAllThatIsClaimed(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		large := args(blob(1 << 20))
+		b.put(t, job(large, task("other")))
+		h := b.engine(t)
+		h.tell(t, park(h.claim(t, 1)[0]))
+		b.put(t, job(large))
+		b.put(t, job(large, reactor))
+		var got []int
+		for range 4 {
+			got = append(got, len(h.call(t, Advance{Thread: 9, Reactor: 9, Suspect: true, Kinds: []string{"t/other"}}).Claims))
+		}
+		same(t, "claims of each call", got, []int{1, 1, 1, 0})
+	})
+}
+
 // Broken jobs are set aside, and everything around them goes on.
 func TestBrokenRecordsAreSetAside(t *testing.T) {
 	each(t, func(t *testing.T, b *bed) {

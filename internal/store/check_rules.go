@@ -63,6 +63,9 @@ func (s *space) checkStates(report reporter) map[string]string {
 	where := make(map[string]string)
 	for _, name := range states {
 		for id := range s.zsets[name] {
+			if strings.HasPrefix(id, "~~~~~~~~") && len(id) > 64 {
+				report("%s: the sentinel was taken for a job", name)
+			}
 			if other, twice := where[id]; twice {
 				report("id %q: in two states, %s and %s", UnpackID(id), other, name)
 			}

@@ -152,6 +152,9 @@ func TestCheckerSeesWhatIsBroken(t *testing.T) {
 		{"a job at the sentinel's place", []string{"has no finite score", "a record in no state", "2 sentinels"}, func(t *testing.T, b *bed, s *stage) {
 			b.rdb.Do(t.Context(), "ZADD", b.Key("ready:thread"), "+inf", s.ready)
 		}},
+		{"a sentinel that was taken for a job", []string{"quarantine: the sentinel was taken for a job", "without a fault"}, func(t *testing.T, b *bed, s *stage) {
+			b.zadd(t, "quarantine", 5, "~~~~~~~~~~~~~~~~ keeps this set a skiplist, is not a job ~~~~~~~~~~~~~~~~")
+		}},
 		{"a line without a time", []string{"lines: other has no time"}, func(t *testing.T, b *bed, s *stage) {
 			b.rdb.HSet(t.Context(), b.Key("lines"), "other", "1 5 ")
 		}},

@@ -293,6 +293,26 @@ func TestSuspectStaysOneWhenItComesBack(t *testing.T) {
 	})
 }
 
+// One for both lanes together.
+func TestSuspectsOfBothLanes(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		put := b.put(t, job(), job(reactor))
+		for range 2 {
+			h := b.engine(t)
+			for range 2 {
+				h.call(t, Advance{Thread: 5, Reactor: 5, Suspect: true})
+				h.call(t, Advance{Thread: 5, Reactor: 5, Suspect: true})
+			}
+			b.kill(t, h)
+			b.sweep(t, h)
+		}
+		b.expect(t, put[0], "suspect:thread")
+		b.expect(t, put[1], "suspect:reactor")
+		h := b.engine(t)
+		same(t, "claims", len(h.call(t, Advance{Thread: 5, Reactor: 5, Suspect: true}).Claims), 1)
+	})
+}
+
 func TestOwnedPages(t *testing.T) {
 	each(t, func(t *testing.T, b *bed) {
 		items := make([]Item, CallItems)
@@ -339,7 +359,7 @@ func TestAdoptPages(t *testing.T) {
 		}
 		var pages []int
 		var got []string
-		for more := true; more; {
+		for more := true; more && len(got) < 200; {
 			page, again, err := b.Adopt(t.Context(), h.Engine, 1, len(got))
 			if err != nil {
 				t.Fatal(err)
