@@ -183,9 +183,7 @@ func (c *Client) Close() error {
 		w.close()
 	}
 	for _, p := range putters {
-		if !p.wire.stop.cut() {
-			p.wire.rdb.Close()
-		}
+		p.close(false)
 	}
 	var err error
 	if c.owned {
@@ -193,7 +191,7 @@ func (c *Client) Close() error {
 	}
 	c.work.Wait()
 	for _, p := range putters {
-		p.wire.rdb.Close()
+		p.close(true)
 	}
 	if c.cfg.OnClose != nil {
 		c.cfg.OnClose()

@@ -13,13 +13,37 @@ import (
 // parcel is what one caller puts, at most one call's worth. Its fields are guarded by putter.mu once it was added.
 type parcel struct {
 	items []*putItem
-	late  []*atomic.Bool // of the same Partials, for when the items are no longer ours
+	fates []*fate // of the same Partials, for when the items are no longer ours
 	size  int
+	one   bool          // its caller puts nothing else
 	plain bool          // store.Item.Plain of all
 	gone  bool          // its caller has given up
 	out   bool          // the call was made without it
 	sent  bool          // the call it is in may have reached the server
 	done  chan struct{} // closed when every item's fate is known
+}
+
+// fate is what a Partial knows of its own Puts.
+type fate struct {
+	put  atomic.Bool            // there was one, or an attempt at one
+	open atomic.Pointer[parcel] // the one that was given up and may have been executed, until it is answered
+	late atomic.Bool            // it has been answered since: the job was stored
+}
+
+// known tells whether a Put that was given up has stored the job after all. If it is not answered yet it waits for
+// that: were the same put again beside it, the job might run, end and be put a second time.
+func (f *fate) known(ctx context.Context, c *Client) (stored bool, err error) {
+	if open := f.open.Load(); open != nil {
+		ctx, cancel := c.patient(ctx)
+		defer cancel()
+		select {
+		case <-open.done:
+			f.open.CompareAndSwap(open, nil)
+		case <-ctx.Done():
+			return false, fmt.Errorf("%w: %w", ErrUnsure, context.Cause(ctx))
+		}
+	}
+	return f.late.CompareAndSwap(true, false), nil
 }
 
 // settle notes every item's fate. The items of a caller who has gone are his. He was told that he may put the same
@@ -28,7 +52,7 @@ func (parcel *parcel) settle(err error, taken func(i int) bool) {
 	for i, it := range parcel.items {
 		switch {
 		case parcel.gone:
-			parcel.late[i].Store(!parcel.out && err == nil && !taken(i))
+			parcel.fates[i].late.Store(!parcel.out && err == nil && !taken(i))
 		case err == nil && taken(i):
 			it.err = fmt.Errorf("%w: %q", ErrIDTaken, it.item.ID)
 		default:
@@ -50,6 +74,9 @@ func (p *putter) abandon(parcel *parcel, cause error) {
 	kind := ErrDisconnected
 	if parcel.sent {
 		kind = ErrUnsure
+		for _, f := range parcel.fates {
+			f.open.Store(parcel)
+		}
 	}
 	err := fmt.Errorf("%w: %w", kind, cause)
 	for _, it := range parcel.items {
@@ -87,8 +114,9 @@ func (c *Client) put(ctx context.Context, items []putItem) error {
 			it.err = fmt.Errorf("%w: the job has %d bytes, at most %d are allowed", ErrTooLarge, len(it.item.Record), c.cfg.MaxPayload)
 			continue
 		}
-		if it.late.CompareAndSwap(true, false) {
-			continue // a Put that was given up has been answered since: the job was stored
+		if stored, err := it.fate.known(ctx, c); stored || err != nil {
+			it.err = err
+			continue
 		}
 		p, err := c.putter(it.queue)
 		if err != nil {
@@ -107,20 +135,21 @@ func (c *Client) put(ctx context.Context, items []putItem) error {
 			last = &parcel{plain: plain, done: make(chan struct{})}
 			parcels = append(parcels, sent{p, last})
 		}
-		last.items, last.late = append(last.items, it), append(last.late, it.late)
+		last.items, last.fates = append(last.items, it), append(last.fates, it.fate)
 		last.size += it.item.Size()
 	}
-	var leads []*putter
+	var leads []*putLine
 	for _, s := range parcels {
-		if s.p.add(s.parcel) {
-			leads = append(leads, s.p)
+		s.one = len(parcels) == 1
+		if l := s.p.add(s.parcel); l != nil {
+			leads = append(leads, l)
 		}
 	}
-	for i, p := range leads {
+	for i, l := range leads {
 		if i < len(leads)-1 {
-			p.handOver(nil)
+			l.handOver(nil)
 		} else {
-			p.lead(ctx)
+			l.lead(ctx)
 		}
 	}
 	var unsure error

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,8 +36,7 @@ type partial struct {
 	item   store.Item
 	sealed error
 
-	put  atomic.Bool // it has been put, or tried to be
-	late atomic.Bool // a Put that was given up has been answered since: the job was stored
+	fate fate
 }
 
 // To is where jobs are put.
@@ -50,8 +48,8 @@ type To interface {
 type putItem struct {
 	queue string
 	item  store.Item
-	late  *atomic.Bool // of the Partial
-	err   error        // set by put
+	fate  *fate // of the Partial
+	err   error // set by put
 }
 
 // ready draws the id and encodes the record, once.
@@ -127,8 +125,8 @@ func (p Partial[R]) prepare(it *putItem) error {
 	if err := p.p.ready(); err != nil {
 		return err
 	}
-	it.queue, it.item, it.late = p.p.settings.queue, p.p.item, &p.p.late
-	it.item.New = it.item.New && !p.p.put.Swap(true)
+	it.queue, it.item, it.fate = p.p.settings.queue, p.p.item, &p.p.fate
+	it.item.New = it.item.New && !p.p.fate.put.Swap(true)
 	return nil
 }
 

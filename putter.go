@@ -14,20 +14,31 @@ import (
 	"github.com/spooljobs/spool/internal/store"
 )
 
-// putter is a client's line into one queue. It has one call in flight: jobs put meanwhile pile up and share the next
-// one. There is no timer, so a Put that finds the line idle leaves at once, and a busy line makes its own batches.
-// (Group commit, as databases write their logs.)
+// putter puts into one queue for all callers of a client. A line has one call in flight: jobs put meanwhile pile up
+// and share the next one. There is no timer, so a Put that finds a line idle leaves at once, and busy lines make their
+// own batches. (Group commit, as databases write their logs.)
 //
-// A caller that finds the line idle makes the call itself: handing it to a goroutine and being woken by it costs as
+// A caller that finds a line idle makes the call itself: handing it to a goroutine and being woken by it costs as
 // much as Redis does. What has piled up by then, or is to be repeated, goes to a goroutine.
+//
+// There are two lines, so that one call is being made ready while the other flies. What one caller puts in several
+// calls goes through the first, in order.
 type putter struct {
-	c    *Client
-	q    *store.Queue
-	wire *wire // its own connection
-	line string
+	c *Client
 
-	mu     sync.Mutex
-	waits  []*parcel // not yet in a call
+	mu    sync.Mutex
+	waits []*parcel // not yet in a call
+	lines [2]putLine
+}
+
+// putLine is one line of numbered calls. But for what is fixed from the start it is guarded by putter.mu.
+type putLine struct {
+	p    *putter
+	wire *wire
+	q    *store.Queue // on the wire
+	id   string
+	one  bool // takes only what its caller puts in one call
+
 	busy   bool      // somebody is making calls
 	number uint64    // of the last call
 	timed  time.Time // when a call last noted the line's time
@@ -53,94 +64,114 @@ func (c *Client) putter(queue string) (*putter, error) {
 	q := c.queue(queue)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.putters[queue]
-	if p == nil {
-		if c.closed {
-			return nil, ErrClosed
-		}
-		p = &putter{c: c, wire: &wire{}, line: uuid.NewString()}
+	if p := c.putters[queue]; p != nil {
+		return p, nil
+	}
+	if c.closed {
+		return nil, ErrClosed
+	}
+	p := &putter{c: c}
+	for i := range p.lines {
+		w := &wire{}
 		var err error
-		if p.wire.rdb, err = aside(c.rdb, putTimeout, &p.wire.stop); err != nil {
+		if w.rdb, err = aside(c.rdb, putTimeout, &w.stop); err != nil {
 			return nil, err
 		}
-		p.q = q.On(p.wire.rdb)
-		c.putters[queue] = p
+		p.lines[i] = putLine{p: p, wire: w, q: q.On(w.rdb), id: uuid.NewString(), one: i > 0}
 	}
+	c.putters[queue] = p
 	return p, nil
+}
+
+// close ends the calls that are being made, for good or, with the client's goroutines gone, altogether.
+func (p *putter) close(gone bool) {
+	for i := range p.lines {
+		if w := p.lines[i].wire; gone || !w.stop.cut() {
+			w.rdb.Close()
+		}
+	}
 }
 
 // putTimeout is how long a call waits for its answer before it is repeated.
 const putTimeout = 5 * time.Second
 
-// add queues a parcel. It returns true if the caller is to make the next call.
-func (p *putter) add(parcel *parcel) (lead bool) {
+// add queues a parcel. It returns the line, if any, on which the caller is to make the next call.
+func (p *putter) add(parcel *parcel) *putLine {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waits = append(p.waits, parcel)
-	lead = !p.busy
-	p.busy = true
-	return lead
+	for i := range p.lines {
+		l := &p.lines[i]
+		if !l.busy && (!l.one || parcel.one) {
+			l.busy = true
+			return l
+		}
+	}
+	return nil
 }
 
 // lead makes one call in the caller's goroutine. If ctx ends meanwhile the call is interrupted, and a goroutine
 // repeats it: others may share it, and it may have been executed.
-func (p *putter) lead(ctx context.Context) {
-	call := p.load()
+func (l *putLine) lead(ctx context.Context) {
+	call := l.load()
 	if call == nil {
 		return
 	}
-	if !p.c.gate.up() || (ctx.Done() != nil && !p.wire.stop.tracks()) {
-		p.handOver(call)
+	if !l.p.c.gate.up() || (ctx.Done() != nil && !l.wire.stop.tracks()) {
+		l.handOver(call)
 		return
 	}
-	release := context.AfterFunc(ctx, p.wire.stop.interrupt)
-	refused, err := p.attempt(call)
+	release := context.AfterFunc(ctx, l.wire.stop.interrupt)
+	refused, err := l.attempt(call)
 	release()
-	if errors.Is(err, store.ErrAway) && p.c.life.Err() == nil {
+	if errors.Is(err, store.ErrAway) && l.p.c.life.Err() == nil {
 		if ctx.Err() == nil {
-			p.c.gate.report(false, err)
+			l.p.c.gate.report(false, err)
 		}
-		p.handOver(call)
+		l.handOver(call)
 		return
 	}
-	p.settle(call, refused, p.verdict(call, err))
-	if p.waiting() {
-		p.handOver(nil)
+	l.settle(call, refused, l.verdict(call, err))
+	if l.waiting() {
+		l.handOver(nil)
 	}
 }
 
 // waiting tells whether there is more to send; if not, the line is idle from here on.
-func (p *putter) waiting() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.busy = len(p.waits) > 0
-	return p.busy
+func (l *putLine) waiting() bool {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	l.busy = false
+	for _, parcel := range l.p.waits {
+		l.busy = l.busy || parcel.one || !l.one
+	}
+	return l.busy
 }
 
 // handOver lets a goroutine go on with a call, if there is one, and with what waits.
-func (p *putter) handOver(call *putCall) {
-	if p.c.spawn(func() { p.run(call) }) {
+func (l *putLine) handOver(call *putCall) {
+	if l.p.c.spawn(func() { l.run(call) }) {
 		return
 	}
-	for ; call != nil; call = p.load() {
-		p.settle(call, nil, p.verdict(call, ErrClosed))
+	for ; call != nil; call = l.load() {
+		l.settle(call, nil, l.verdict(call, ErrClosed))
 	}
 }
 
 // run makes calls until nothing waits.
-func (p *putter) run(call *putCall) {
+func (l *putLine) run(call *putCall) {
 	for {
 		if call != nil {
 			var refused []int
-			err := p.c.gate.do(p.c.life, func() (err error) {
-				refused, err = p.attempt(call)
+			err := l.p.c.gate.do(l.p.c.life, func() (err error) {
+				refused, err = l.attempt(call)
 				return err
 			})
-			p.settle(call, refused, p.verdict(call, err))
+			l.settle(call, refused, l.verdict(call, err))
 		}
 		// Those who have just been answered may have more: let them come first, and share the next call.
 		runtime.Gosched()
-		if call = p.load(); call == nil {
+		if call = l.load(); call == nil {
 			return
 		}
 	}
@@ -150,36 +181,43 @@ func (p *putter) run(call *putCall) {
 const lineTime = 10 * time.Minute
 
 // load takes whole parcels of one kind, as many as fit a call, or makes the line idle and returns nil.
-func (p *putter) load() *putCall {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	items, size, n := 0, 0, 0
-	for n < len(p.waits) {
-		next := p.waits[n]
-		if n > 0 && (next.plain != p.waits[0].plain || items+len(next.items) > store.CallItems || size+next.size > store.CallBytes) {
-			break
+func (l *putLine) load() *putCall {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	var call *putCall
+	rest := l.p.waits[:0]
+	items, size, full := 0, 0, false
+	for _, next := range l.p.waits {
+		switch {
+		case full, l.one && !next.one:
+		case call == nil:
+			l.number++
+			call = &putCall{number: l.number, plain: next.plain}
+		case next.plain != call.plain, items+len(next.items) > store.CallItems, size+next.size > store.CallBytes:
+			full = true
 		}
+		if call == nil || full || (l.one && !next.one) {
+			rest = append(rest, next)
+			continue
+		}
+		call.parcels = append(call.parcels, next)
 		items, size = items+len(next.items), size+next.size
-		n++
 	}
-	if p.busy = n > 0; !p.busy {
+	clear(l.p.waits[len(rest):])
+	l.p.waits = rest
+	if l.busy = call != nil; !l.busy {
 		return nil
 	}
-	p.number++
-	call := &putCall{number: p.number, plain: p.waits[0].plain, parcels: make([]*parcel, n), items: make([]store.Item, 0, items)}
-	if call.plain && time.Since(p.timed) > lineTime {
-		call.timed, p.timed = true, time.Now()
+	call.items = make([]store.Item, 0, items)
+	if call.plain && time.Since(l.timed) > lineTime {
+		call.timed, l.timed = true, time.Now()
 	}
-	copy(call.parcels, p.waits)
-	rest := copy(p.waits, p.waits[n:])
-	clear(p.waits[rest:])
-	p.waits = p.waits[:rest]
 	return call
 }
 
 // attempt makes the call once. As long as the server has not seen it, those who gave up are left out.
-func (p *putter) attempt(call *putCall) (refused []int, err error) {
-	p.mu.Lock()
+func (l *putLine) attempt(call *putCall) (refused []int, err error) {
+	l.p.mu.Lock()
 	fixed := call.sent
 	if !fixed {
 		call.items = call.items[:0]
@@ -196,32 +234,32 @@ func (p *putter) attempt(call *putCall) (refused []int, err error) {
 			parcel.sent = !parcel.out
 		}
 	}
-	p.mu.Unlock()
+	l.p.mu.Unlock()
 	if len(call.items) == 0 {
 		return nil, nil
 	}
 	if call.plain {
-		err = p.q.Put(p.c.life, p.line, call.number, call.timed, call.items)
+		err = l.q.Put(l.p.c.life, l.id, call.number, call.timed, call.items)
 	} else {
-		refused, err = p.q.Schedule(p.c.life, p.line, call.number, call.items)
+		refused, err = l.q.Schedule(l.p.c.life, l.id, call.number, call.items)
 	}
 	// That this attempt was not executed says nothing of those before it.
 	if !fixed && errors.Is(err, store.ErrAway) && !store.MaybeExecuted(err) {
-		p.mu.Lock()
+		l.p.mu.Lock()
 		call.sent = false
 		for _, parcel := range call.parcels {
 			parcel.sent = false
 		}
-		p.mu.Unlock()
+		l.p.mu.Unlock()
 	}
 	return refused, err
 }
 
 // verdict says in the public words why a call failed.
-func (p *putter) verdict(call *putCall, err error) error {
-	p.mu.Lock()
+func (l *putLine) verdict(call *putCall, err error) error {
+	l.p.mu.Lock()
 	sent := call.sent
-	p.mu.Unlock()
+	l.p.mu.Unlock()
 	switch {
 	case err == nil:
 		return nil
@@ -229,18 +267,18 @@ func (p *putter) verdict(call *putCall, err error) error {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case errors.Is(err, store.ErrStale):
 		return fmt.Errorf("%w: %w", ErrUnsure, err)
-	case p.c.life.Err() != nil && sent:
+	case l.p.c.life.Err() != nil && sent:
 		return fmt.Errorf("%w: %w", ErrUnsure, ErrClosed)
-	case p.c.life.Err() != nil:
+	case l.p.c.life.Err() != nil:
 		return ErrClosed
 	}
-	return fmt.Errorf("spool: putting into queue %s: %w", p.q.Name(), err)
+	return fmt.Errorf("spool: putting into queue %s: %w", l.q.Name(), err)
 }
 
 // settle gives every parcel of a call its answer.
-func (p *putter) settle(call *putCall, refused []int, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (l *putLine) settle(call *putCall, refused []int, err error) {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
 	var taken map[int]bool
 	for _, i := range refused {
 		if taken == nil {
