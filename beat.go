@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"time"
 
 	"github.com/spooljobs/spool/internal/store"
@@ -9,26 +10,23 @@ import (
 // beatTimeout is how long a beat waits for its answer.
 const beatTimeout = 3 * time.Second
 
-// beat says, at every interval, that the engine lives; and sees to what others left lying. It travels on its own
-// connection and never stands in the way of starting or finishing jobs.
-func (e *engine) beat() {
+// beat says, at every interval, that the engine lives, in one queue; and sees to what others left lying. It travels on
+// a connection of its own and never stands in the way of starting or finishing jobs, nor of other queues' beats.
+func (e *engine) beat(c *courier) {
 	tick := time.NewTicker(e.cfg.Beat)
 	defer tick.Stop()
-	pulses := make([]pulse, len(e.couriers))
-	queues := make([]*store.Queue, len(e.couriers))
-	for i, c := range e.couriers {
-		queues[i] = c.q.On(e.beats)
-	}
+	var p pulse
+	q := c.q.On(e.beats)
 	for {
 		select {
 		case <-tick.C:
 		case <-e.calls.Done():
 			return
 		}
-		e.loop.watch()
-		for i, c := range e.couriers {
-			e.beatOnce(c, queues[i], &pulses[i])
+		if c.rank == 0 {
+			e.loop.watch()
 		}
+		e.beatOnce(c, q, &p)
 	}
 }
 
@@ -53,8 +51,8 @@ func (e *engine) beatOnce(c *courier, q *store.Queue, p *pulse) {
 	now := time.Now()
 	e.mu.Lock()
 	seat, closing, acts := c.seat, e.closing, c.acts
-	idle := len(c.runs) == 0 && c.undelivered() == 0 && !c.flying && !c.owed && c.clock != 0 && acts == p.acts
-	server := now.Add(c.clock).UnixMilli()
+	idle := len(c.runs) == 0 && c.undelivered() == 0 && !c.flying && !c.owed && c.clock.known() && acts == p.acts
+	server := c.clock.at(now)
 	e.mu.Unlock()
 	if seat == nil || closing {
 		p.since = time.Time{}
@@ -99,8 +97,9 @@ func (e *engine) beatWhole(c *courier, q *store.Queue, p *pulse, seat *store.Eng
 	e.mu.Unlock()
 	var answer *store.Pulse
 	err := e.gate.do(e.calls, func() (err error) {
+		// The last beat must be recent, too: this one may have waited out an outage, like those of all others.
 		judge := int64(0)
-		if !p.since.IsZero() && time.Since(p.since) >= e.cfg.DeadAfter {
+		if unbroken := time.Since(p.last) <= e.cfg.DeadAfter/2; unbroken && !p.since.IsZero() && time.Since(p.since) >= e.cfg.DeadAfter {
 			judge = p.server + (time.Since(p.last) + e.cfg.DeadAfter/2).Milliseconds()
 		}
 		answer, err = q.BeatUntil(e.calls, seat, e.cfg.DeadAfter.Milliseconds(), judge)
@@ -114,7 +113,7 @@ func (e *engine) beatWhole(c *courier, q *store.Queue, p *pulse, seat *store.Eng
 		return
 	}
 	elapsed, jumped := time.Since(p.last), time.Duration(answer.Now-p.server)*time.Millisecond
-	if p.since.IsZero() || jumped-elapsed > e.cfg.DeadAfter/2 {
+	if p.since.IsZero() || elapsed > e.cfg.DeadAfter/2 || jumped-elapsed > e.cfg.DeadAfter/2 {
 		p.since = time.Now()
 	}
 	p.last, p.server = time.Now(), answer.Now
@@ -141,9 +140,9 @@ func (e *engine) beatWhole(c *courier, q *store.Queue, p *pulse, seat *store.Eng
 	}
 }
 
-// slices repeats a call until it says that there is no more.
+// slices repeats a call until it says that there is no more, or the next beat is near: it goes on after that.
 func (e *engine) slices(c *courier, what string, slice func() (more bool, err error)) {
-	for {
+	for begun := time.Now(); time.Since(begun) < e.cfg.Beat/2; {
 		var more bool
 		err := e.gate.do(e.calls, func() (err error) {
 			more, err = slice()
@@ -151,7 +150,7 @@ func (e *engine) slices(c *courier, what string, slice func() (more bool, err er
 		})
 		if err != nil {
 			// Gone: somebody else has done it.
-			if err != store.ErrGone {
+			if !errors.Is(err, store.ErrGone) {
 				c.note(what, err)
 			}
 			return
@@ -166,7 +165,7 @@ func (e *engine) slices(c *courier, what string, slice func() (more bool, err er
 func (e *engine) learn(c *courier, answer *store.Pulse) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	c.clock = time.Until(time.UnixMilli(answer.Now))
+	c.clock = serverClock{answer.Now, time.Now()}
 	if answer.Late {
 		// Nobody may have claimed for long, or nobody may be able to run what has expired: it is failed all the same.
 		c.owed = true

@@ -71,6 +71,8 @@ func (c *Client) alter(ctx context.Context, queue, what, id string, call func(ct
 // trouble says in the public words why a call failed; maybe, that it may have been executed.
 func (c *Client) trouble(what string, err error, maybe bool) error {
 	switch {
+	case c.life.Err() != nil && maybe:
+		return fmt.Errorf("%w: %w: %s", ErrUnsure, ErrClosed, what)
 	case c.life.Err() != nil:
 		return fmt.Errorf("%w: %s", ErrClosed, what)
 	case errors.Is(err, store.ErrFull):

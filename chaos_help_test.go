@@ -88,3 +88,14 @@ func (n *counter) count(cmd []string) {
 }
 
 func (n *counter) of(verb string) int64 { return n.calls[verb].Load() }
+
+// holdScripts keeps the answers of scripts until it is released, and tells of each.
+func holdScripts(release <-chan struct{}, calls chan<- bool) func(cmd []string) redistest.Action {
+	return func(cmd []string) redistest.Action {
+		if cmd[0] != "EVALSHA" && cmd[0] != "EVAL" {
+			return redistest.Pass()
+		}
+		calls <- true
+		return redistest.HoldReply(release)
+	}
+}

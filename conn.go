@@ -85,7 +85,8 @@ func aside(rdb redis.UniversalClient, patience time.Duration, cut *interruptible
 // told that their time is over.
 type interruptible struct {
 	mu    sync.Mutex
-	over  bool
+	over  bool                  // for good
+	hit   bool                  // until arm
 	conns map[net.Conn]struct{} // nil if none are known
 }
 
@@ -126,9 +127,17 @@ func (i *interruptible) cut() bool {
 func (i *interruptible) interrupt() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.hit = true
 	for conn := range i.conns {
 		_ = conn.SetDeadline(time.Unix(1, 0))
 	}
+}
+
+// arm is called before an attempt: what was interrupted before is over.
+func (i *interruptible) arm() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.hit = false
 }
 
 // tracks says whether interrupting has an effect.
@@ -147,7 +156,7 @@ type tracked struct {
 func (t *tracked) SetReadDeadline(at time.Time) error {
 	t.i.mu.Lock()
 	defer t.i.mu.Unlock()
-	if t.i.over {
+	if t.i.over || t.i.hit {
 		at = time.Unix(1, 0)
 	}
 	return t.Conn.SetReadDeadline(at)

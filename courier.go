@@ -3,14 +3,10 @@ package spool
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
 
-	"github.com/google/uuid"
-
-	"github.com/spooljobs/spool/internal/codec"
 	"github.com/spooljobs/spool/internal/store"
 )
 
@@ -34,9 +30,9 @@ type courier struct {
 	inCall    int             // verdicts in the call that flies
 	work      [2]bool         // claimable work is expected, by lane
 	backlog   [2]bool         // the last answer left more than it took
-	looked    [2]time.Time    // when this queue last said that it has nothing,
-	looks     [2]uint64       // how often it has said so,
-	seen      [][2]uint64     // and what lower queues have made of it: the looks of each higher one at the last claim
+	looked    [2]time.Time    // when the call was made in which this queue last said that it has nothing,
+	heard     [2]time.Time    // and when it was answered
+	asked     [2]time.Time    // when the queues before this one were to be asked, for a claim that is yet to be made
 	flying    bool            // a call is under way
 	sent      uint64          // calls so far
 	acts      uint64          // calls so far that said or claimed something
@@ -47,7 +43,7 @@ type courier struct {
 	reconcile bool            // what Redis says it holds and what it runs may differ
 	mismatch  int             // beats in a row that said so
 	flight    time.Duration   // of a call, a decaying mean
-	clock     time.Duration   // the server's clock less the local one
+	clock     serverClock     // what is known of the server's clock
 	until     time.Time       // no call before this: the server answered with an error
 	gone      bool            // the goroutine has ended
 	stalled   time.Duration   // of the wait after an error
@@ -55,7 +51,7 @@ type courier struct {
 
 func newCourier(e *engine, rank int, q *store.Queue) *courier {
 	return &courier{e: e, q: q, rank: rank, wake: make(chan struct{}, 1), runs: map[string]*run{},
-		seen: make([][2]uint64, rank), work: [2]bool{true, true}, owed: true}
+		work: [2]bool{true, true}, owed: true}
 }
 
 // kick makes the courier look whether there is something to do.
@@ -130,39 +126,6 @@ func (c *courier) sleep(d time.Duration) {
 	case <-timer.C:
 	case <-c.e.calls.Done():
 	}
-}
-
-// about is what an engine says of itself to those who look.
-type about struct {
-	Worker  string `msgpack:"worker"`
-	Threads int    `msgpack:"threads"`
-	Reactor int    `msgpack:"reactor"`
-}
-
-func (c *courier) register() {
-	info, err := codec.Marshal(&about{c.e.cfg.Identity, c.e.cfg.ThreadSlots, c.e.cfg.ReactorSlots})
-	if err != nil {
-		panic("bug: " + err.Error())
-	}
-	id := uuid.NewString()
-	var seat *store.Engine
-	err = c.e.gate.do(c.e.calls, func() (err error) {
-		if c.e.gate.away() {
-			c.e.signal() // a shutdown does not wait for what cannot register
-		}
-		seat, err = c.q.Register(c.e.calls, id, c.e.cfg.DeadAfter.Milliseconds(), info)
-		return err
-	})
-	if err != nil {
-		c.trouble("registering", err)
-		return
-	}
-	c.number, c.kept = 0, 0
-	c.e.mu.Lock()
-	c.seat, c.owed, c.mismatch, c.reconcile = seat, true, 0, false
-	c.work = [2]bool{true, true}
-	c.e.mu.Unlock()
-	c.e.log.Debug("registered", "queue", c.q.Name(), "engine", seat.Number)
 }
 
 // trouble notes an error with which the server answered. Nothing was done; after a pause it is tried again. Lower
@@ -282,44 +245,6 @@ func (c *courier) takeLocked() []store.Verdict {
 	return verdicts
 }
 
-// freshLook is for how long a higher queue's answer that it has nothing holds, where a lower one wants to claim. An
-// older one holds for one claim, however long it took to get here.
-const freshLook = time.Millisecond
-
-// roomLocked is how many jobs of a lane this courier may claim: none while a queue before it has work, or has not
-// said just now that it has none.
-func (c *courier) roomLocked(which Lane, now time.Time) int {
-	if c.e.stopped {
-		return 0
-	}
-	room := c.e.lanes[which].roomLocked(c.flight, c.backlog[which])
-	if room == 0 {
-		return 0
-	}
-	for i, higher := range c.e.couriers[:c.rank] {
-		if now.Before(higher.until) {
-			continue
-		}
-		if higher.seat == nil {
-			return 0 // it has not looked yet; its first answer, and trouble, kick those below it
-		}
-		if !higher.work[which] && now.Sub(higher.looked[which]) > freshLook && higher.looks[which] == c.seen[i][which] {
-			if !c.work[which] {
-				return 0 // nothing is expected here: not worth asking there
-			}
-			higher.work[which] = true
-			higher.kick()
-		}
-		if higher.work[which] {
-			return 0
-		}
-	}
-	for i, higher := range c.e.couriers[:c.rank] {
-		c.seen[i][which] = higher.looks[which]
-	}
-	return room
-}
-
 // exchange makes a call until it is answered, and acts on the answer.
 func (c *courier) exchange(call *letter) {
 	if call.Engine == nil {
@@ -400,8 +325,8 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 		c.acts++
 	}
 	c.flight += (min(flight, longFlight) - c.flight) / 4
-	if c.clock == 0 || flight < 10*time.Millisecond {
-		c.clock = time.UnixMilli(answer.Now).Sub(now.Add(-flight / 2))
+	if !c.clock.known() || flight < 10*time.Millisecond {
+		c.clock = serverClock{answer.Now, now.Add(-flight / 2)}
 	}
 	c.vacateLocked(call)
 	for i := range runs {
@@ -422,7 +347,7 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 		if answer.Again {
 			c.work[lane], c.owed = true, true
 		} else {
-			c.learnLocked(Lane(lane), call, answer, now)
+			c.learnLocked(Lane(lane), call, answer, sent, now)
 		}
 		if e.stopped {
 			l.giveBackLocked() // what was claimed while the shutdown began does not begin
@@ -441,17 +366,16 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 }
 
 // learnLocked notes what the answer says of a lane.
-func (c *courier) learnLocked(which Lane, call *letter, answer *store.Advanced, now time.Time) {
+func (c *courier) learnLocked(which Lane, call *letter, answer *store.Advanced, sent, now time.Time) {
 	c.work[which] = answer.More[which]
 	c.backlog[which] = answer.More[which] && call.room[which] > 0
 	if !answer.More[which] && call.room[which] > 0 {
-		c.looked[which] = now
-		c.looks[which]++
+		c.looked[which], c.heard[which] = sent, now
 	}
 	c.due[which] = time.Time{}
 	const day = int64(24 * time.Hour / time.Millisecond)
-	if due := answer.NextDue[which]; due > 0 && due-answer.Now < day { // later ones are found by the beats
-		wait := time.Duration(due-answer.Now) * time.Millisecond
+	if due := answer.NextDue[which]; due > 0 {
+		wait := time.Duration(min(due-answer.Now, day)) * time.Millisecond
 		if !call.marked {
 			// Who was woken for it comes on time; the others leave it a little ahead, so that not all come.
 			wait += 2*time.Millisecond + rand.N(6*time.Millisecond)
@@ -487,7 +411,8 @@ func (c *courier) forgetLocked(r *run) {
 		c.e.suspects--
 		for _, other := range c.e.couriers {
 			if other != c {
-				other.owed = true // their suspects had to wait for this one
+				// Their suspects had to wait for this one.
+				other.owed, other.work = true, [2]bool{true, true}
 				other.kick()
 			}
 		}
@@ -508,83 +433,4 @@ func (c *courier) idleLocked() bool {
 		}
 	}
 	return c.seat != nil && c.undelivered() == 0 && !c.owed && !c.reconcile
-}
-
-// serverTime is a local time by the server's clock, in milliseconds: for people to read, not to decide by.
-func (c *courier) serverTime(t time.Time) int64 {
-	c.e.mu.Lock()
-	defer c.e.mu.Unlock()
-	return t.Add(c.clock).UnixMilli()
-}
-
-// rest waits for something to do: a kick, a due time, or claimed jobs that find no slot.
-func (c *courier) rest() {
-	const longest = time.Minute
-	c.e.mu.Lock()
-	next := time.Now().Add(longest)
-	for lane, due := range c.due {
-		if !due.IsZero() && due.Before(next) && c.e.lanes[lane].taken < c.e.lanes[lane].size {
-			next = due
-		}
-	}
-	stall := c.stallLocked()
-	if !stall.IsZero() && stall.Before(next) {
-		next = stall
-	}
-	c.e.mu.Unlock()
-	timer := time.NewTimer(time.Until(next))
-	defer timer.Stop()
-	select {
-	case <-c.wake:
-	case <-timer.C:
-		c.relieve()
-	case <-c.e.calls.Done():
-	}
-}
-
-// stallTime is how long a job that was claimed ahead may wait for a slot before it is given back for others.
-const stallTime = 50 * time.Millisecond
-
-func (c *courier) stallLocked() time.Time {
-	var first time.Time
-	for lane := range c.e.lanes {
-		if t := c.e.lanes[lane].oldestLocked(); !t.IsZero() && (first.IsZero() || t.Before(first)) {
-			first = t
-		}
-	}
-	if first.IsZero() {
-		return first
-	}
-	return first.Add(stallTime)
-}
-
-// relieve gives back what was claimed ahead and has waited too long: the handlers before it turned out slow.
-func (c *courier) relieve() {
-	c.e.mu.Lock()
-	defer c.e.mu.Unlock()
-	for lane := range c.e.lanes {
-		l := &c.e.lanes[lane]
-		if t := l.oldestLocked(); !t.IsZero() && time.Since(t) >= stallTime && l.running >= l.size {
-			l.took = max(l.took, stallTime)
-			l.giveBackLocked()
-			c.e.kickLocked(nil)
-		}
-	}
-}
-
-// leave unregisters. What could not be said by now is swept like what a dead engine leaves.
-func (c *courier) leave() {
-	c.e.mu.Lock()
-	seat := c.seat
-	c.seat = nil
-	c.e.mu.Unlock()
-	if seat == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(c.e.calls, deliverTime)
-	defer cancel()
-	err := c.e.gate.do(ctx, func() error { return c.q.Leave(ctx, seat) })
-	if err != nil && !errors.Is(err, store.ErrGone) {
-		c.e.log.Warn("leaving without having unregistered", "queue", c.q.Name(), "err", fmt.Sprint(err))
-	}
 }

@@ -77,14 +77,12 @@ func newEngine(w *Worker, drain bool) (*engine, error) {
 
 // run is the life of the engine. The numbers are those of the order of shutdown in docs/design.md.
 func (e *engine) run(ctx context.Context) (int, error) {
+	if !e.drain {
+		e.startWakers()
+	}
 	for _, c := range e.couriers {
 		e.loops.Go(c.run)
-	}
-	e.loops.Go(e.beat)
-	for lane := range e.lanes {
-		if !e.drain {
-			e.wakers.Go(func() { e.wake(Lane(lane)) })
-		}
+		e.loops.Go(func() { e.beat(c) })
 	}
 	if e.drain {
 		e.untilIdle(ctx)

@@ -86,7 +86,6 @@ func invoke[A, R any](ctx context.Context, fn func(context.Context, A) (R, error
 			end.result = nil
 		}
 	}
-	returned = true
 	if err != nil {
 		site.Args = args
 		_, about := verdictOf(err)
@@ -94,4 +93,6 @@ func invoke[A, R any](ctx context.Context, fn func(context.Context, A) (R, error
 		site.Outer = outer[:runtime.Callers(1, outer[:])]
 		end.err, end.failure = err, failure.New(about, site)
 	}
+	// Only now: the methods of an error may panic, too, as those of a typed nil do.
+	returned = true
 }

@@ -17,13 +17,13 @@ type lane struct {
 	waiting []*run // claimed, not begun, in order
 	head    int    // of waiting
 
-	took   time.Duration // what a handler takes, a decaying mean that is quick to rise
-	ahead  int           // claimed beyond the slots of late; it may double from claim to claim
-	hungry chan struct{} // a signal to the waker that it may be time to wait for work; capacity 1
+	took   time.Duration   // what a handler takes, a decaying mean that is quick to rise
+	ahead  int             // claimed beyond the slots of late; it may double from claim to claim
+	hungry []chan struct{} // signals to the lane's wakers that it may be time to wait for work; capacity 1; fixed before they start
 }
 
 func newLane(which Lane, size int) lane {
-	return lane{which: which, size: size, hungry: make(chan struct{}, 1)}
+	return lane{which: which, size: size}
 }
 
 // maxAhead bounds what is claimed beyond the slots: two full calls, one that is being worked off and one that flies.

@@ -42,10 +42,26 @@ func (o *outage) do(ctx context.Context, call func() error) error {
 			return err
 		}
 		last = call()
+		if ctx.Err() != nil && errors.Is(last, store.ErrAway) {
+			// The caller has had enough: that says nothing about Redis.
+			o.giveUp(probe)
+			return last
+		}
 		if !o.report(probe, last) {
 			return last
 		}
 	}
+}
+
+// giveUp lets another one find out.
+func (o *outage) giveUp(probe bool) {
+	if !probe {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.probing = false
+	o.wakeLocked()
 }
 
 // admit waits until a call may be made. It says whether the call is the one that finds out if Redis is back.

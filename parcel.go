@@ -52,7 +52,9 @@ func (parcel *parcel) settle(err error, taken func(i int) bool) {
 	for i, it := range parcel.items {
 		switch {
 		case parcel.gone:
-			parcel.fates[i].late.Store(!parcel.out && err == nil && !taken(i))
+			if !parcel.out && err == nil && !taken(i) {
+				parcel.fates[i].late.Store(true)
+			}
 		case err == nil && taken(i):
 			it.err = fmt.Errorf("%w: %q", ErrIDTaken, it.item.ID)
 		default:

@@ -52,6 +52,7 @@ type putCall struct {
 	plain   bool
 	timed   bool // it notes the line's time
 	sent    bool // it may have reached the server: its contents are fixed; guarded by putter.mu
+	maybe   bool // an attempt may have been executed
 }
 
 // wire is a connection of one's own whose calls can be interrupted.
@@ -122,7 +123,7 @@ func (l *putLine) lead(ctx context.Context) {
 		return
 	}
 	release := context.AfterFunc(ctx, l.wire.stop.interrupt)
-	refused, err := l.attempt(call)
+	refused, err := l.attempt(ctx, call)
 	release()
 	if errors.Is(err, store.ErrAway) && l.p.c.life.Err() == nil {
 		if ctx.Err() == nil {
@@ -153,6 +154,9 @@ func (l *putLine) handOver(call *putCall) {
 	if l.p.c.spawn(func() { l.run(call) }) {
 		return
 	}
+	if call == nil {
+		call = l.load()
+	}
 	for ; call != nil; call = l.load() {
 		l.settle(call, nil, l.verdict(call, ErrClosed))
 	}
@@ -164,7 +168,7 @@ func (l *putLine) run(call *putCall) {
 		if call != nil {
 			var refused []int
 			err := l.p.c.gate.do(l.p.c.life, func() (err error) {
-				refused, err = l.attempt(call)
+				refused, err = l.attempt(l.p.c.life, call)
 				return err
 			})
 			l.settle(call, refused, l.verdict(call, err))
@@ -216,7 +220,8 @@ func (l *putLine) load() *putCall {
 }
 
 // attempt makes the call once. As long as the server has not seen it, those who gave up are left out.
-func (l *putLine) attempt(call *putCall) (refused []int, err error) {
+func (l *putLine) attempt(ctx context.Context, call *putCall) (refused []int, err error) {
+	l.wire.stop.arm()
 	l.p.mu.Lock()
 	fixed := call.sent
 	if !fixed {
@@ -239,10 +244,11 @@ func (l *putLine) attempt(call *putCall) (refused []int, err error) {
 		return nil, nil
 	}
 	if call.plain {
-		err = l.q.Put(l.p.c.life, l.id, call.number, call.timed, call.items)
+		err = l.q.Put(ctx, l.id, call.number, call.timed, call.items)
 	} else {
-		refused, err = l.q.Schedule(l.p.c.life, l.id, call.number, call.items)
+		refused, err = l.q.Schedule(ctx, l.id, call.number, call.items)
 	}
+	call.maybe = call.maybe || store.MaybeExecuted(err)
 	// That this attempt was not executed says nothing of those before it.
 	if !fixed && errors.Is(err, store.ErrAway) && !store.MaybeExecuted(err) {
 		l.p.mu.Lock()
@@ -265,7 +271,7 @@ func (l *putLine) verdict(call *putCall, err error) error {
 		return nil
 	case errors.Is(err, store.ErrFull):
 		return fmt.Errorf("%w: %w", ErrFull, err)
-	case errors.Is(err, store.ErrStale):
+	case errors.Is(err, store.ErrStale), call.maybe && l.p.c.life.Err() == nil:
 		return fmt.Errorf("%w: %w", ErrUnsure, err)
 	case l.p.c.life.Err() != nil && sent:
 		return fmt.Errorf("%w: %w", ErrUnsure, ErrClosed)

@@ -103,9 +103,11 @@ func (e *engine) concludeLocked(l *lane, r *run, v store.Verdict) {
 
 // hungerLocked tells the lane's waker to look whether it is time to wait for work.
 func (e *engine) hungerLocked(l *lane) {
-	select {
-	case l.hungry <- struct{}{}:
-	default:
+	for _, hungry := range l.hungry {
+		select {
+		case hungry <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -173,9 +174,8 @@ func (w *waiter) tend() {
 	for {
 		select {
 		case <-ping.C:
-			if w.c.gate.back(w.c.life) == nil {
-				_ = w.sub.Ping(w.c.life) // if it fails, so does the Receive under way
-			}
+			// If it fails, so does the Receive under way.
+			_ = w.c.gate.do(w.c.life, func() error { return store.Classify(w.sub.Ping(w.c.life)) })
 		case <-look.C:
 			w.mu.Lock()
 			for _, a := range w.queues {
@@ -267,6 +267,8 @@ func (a *awaited) settle(page []string, answers []store.Answer, err error) {
 			final.err = fmt.Errorf("spool: waiting for job %s: %w", id, err)
 		case answers[i].State == store.AnswerDone:
 			final.outcome = answers[i].Outcome
+		case answers[i].State == store.AnswerUnknown && slices.Contains(a.ask, id):
+			continue // somebody began to wait meanwhile, perhaps for a job that was put meanwhile: ask again
 		case answers[i].State == store.AnswerUnknown:
 			final.err = fmt.Errorf("%w: %q", ErrUnknown, id)
 		case answers[i].State == store.AnswerLater:

@@ -12,24 +12,42 @@ import (
 
 // blockTime is how long one blocked call waits for a marker. Longer would save little; a lost connection is noticed
 // the sooner.
-const blockTime = 3 * time.Second
+const blockTime = 5 * time.Second
+
+// startWakers starts a waker for each lane; in a cluster one for each lane and queue, since one blocked call can name
+// the keys of one slot only.
+func (e *engine) startWakers() {
+	groups := [][]*courier{e.couriers}
+	if _, cluster := e.client.rdb.(*redis.ClusterClient); cluster {
+		groups = nil
+		for i := range e.couriers {
+			groups = append(groups, e.couriers[i:i+1])
+		}
+	}
+	for lane := range e.lanes {
+		for _, group := range groups {
+			hungry := make(chan struct{}, 1)
+			e.lanes[lane].hungry = append(e.lanes[lane].hungry, hungry)
+			e.wakers.Go(func() { e.wake(Lane(lane), group, hungry) })
+		}
+	}
+}
 
 // wake waits for work on behalf of a lane while it has a free slot and nothing to claim is known of. The one who
 // takes a marker owes a call to its queue, even if meanwhile no slot is free: the call sets the marker again for
 // others. Lanes wait apart, so that one that is full takes no markers.
-func (e *engine) wake(which Lane) {
-	l := &e.lanes[which]
+func (e *engine) wake(which Lane, of []*courier, hungry <-chan struct{}) {
 	for {
 		e.mu.Lock()
 		idle, stopped := e.idleLocked(which), e.stopped
-		asked := e.askedLocked()
+		asked := askedLocked(of)
 		e.mu.Unlock()
 		if stopped {
 			return
 		}
 		if !idle {
 			select {
-			case <-l.hungry:
+			case <-hungry:
 			case <-e.stopping:
 				return
 			}
@@ -60,10 +78,10 @@ func (e *engine) idleLocked(which Lane) bool {
 
 // askedLocked is whose markers are waited for: in order, but those that Redis refuses calls for stand last. What
 // marks their work over and over would keep the others' from being seen.
-func (e *engine) askedLocked() []*courier {
+func askedLocked(of []*courier) []*courier {
 	now := time.Now()
-	asked, refused := make([]*courier, 0, len(e.couriers)), []*courier(nil)
-	for _, c := range e.couriers {
+	asked, refused := make([]*courier, 0, len(of)), []*courier(nil)
+	for _, c := range of {
 		if now.Before(c.until) {
 			refused = append(refused, c)
 		} else {
@@ -72,6 +90,10 @@ func (e *engine) askedLocked() []*courier {
 	}
 	return append(asked, refused...)
 }
+
+// refusedPause is how long a waker waits when Redis refuses to block, as it does on a key of a wrong type or without
+// the permission. Each time a call is made everywhere instead: it is a poll, but better than nothing.
+const refusedPause = time.Second
 
 // block waits for one marker. It returns an error only when the engine ends.
 func (e *engine) block(which Lane, couriers []*courier) error {
@@ -88,24 +110,32 @@ func (e *engine) block(which Lane, couriers []*courier) error {
 			return err
 		}
 		// A marker may have been taken by an answer that was lost: a call is owed everywhere.
-		e.gate.report(false, store.Classify(err))
+		err = store.Classify(err)
+		e.gate.report(false, err)
 		for _, c := range e.couriers {
 			c.owe(which)
 		}
-		e.pause()
+		if errors.Is(err, store.ErrAway) {
+			e.pause(outageFirst)
+		} else {
+			e.couriers[0].note("waiting for work", err)
+			e.pause(refusedPause)
+		}
 		return nil
 	}
 	asked := time.Now()
 	for i, c := range couriers {
 		if keys[i] == popped {
+			e.mu.Lock()
+			c.asked[which] = asked
+			e.mu.Unlock()
 			c.owe(which)
 			return nil
 		}
 		// The queues before it had no marker at this moment: they need not be asked first.
 		e.mu.Lock()
 		if !c.work[which] {
-			c.looked[which] = asked
-			c.looks[which]++
+			c.looked[which], c.heard[which] = asked, asked
 		}
 		e.mu.Unlock()
 	}
@@ -143,9 +173,9 @@ func (e *engine) ended() bool {
 }
 
 // pause keeps a waker from trying at once what has just failed.
-func (e *engine) pause() {
+func (e *engine) pause(d time.Duration) {
 	select {
-	case <-time.After(outageFirst):
+	case <-time.After(d):
 	case <-e.stopping:
 	}
 }

@@ -212,7 +212,9 @@ if size.parked > 0 then
 end
 local more = {}
 for _, lane in ipairs(lanes) do
-  if suspects > 0 and room[lane] > 0 and call('ZCARD', suspect[lane]) > 0 then
+  if suspects > 0 and room[lane] <= 0 then
+    more[lane] = call('ZCARD', suspect[lane]) > 0
+  elseif suspects > 0 and call('ZCARD', suspect[lane]) > 0 then
     local found = call('ZRANGE', suspect[lane], '0', '0')
     if take(lane, found) > 0 then
       suspects = 0

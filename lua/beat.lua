@@ -17,11 +17,12 @@ local engine, from, to, patience, judge = ARGV[1], ARGV[2], ARGV[3], tonumber(AR
 if not call('ZSCORE', engines, engine) then return { 'gone', num(now) } end
 call('ZCARD', dying); call('ZCARD', active); call('ZCARD', kinds); call('ZCARD', done); call('ZCARD', lastcalls)
 local late = #call('ZRANGEBYSCORE', deadlines, '-inf', '(' .. num(now), 'LIMIT', '0', '1')
-local claimable = {}
+local claimable, expected = {}, {}
 for lane = 1, 2 do
   local head = call('ZRANGE', due[lane], '0', '0', 'WITHSCORES')
   claimable[lane] = call('ZCARD', ready[lane]) > 1 or call('ZCARD', suspect[lane]) > 0
     or (head[2] and tonumber(head[2]) and tonumber(head[2]) <= now)
+  expected[lane] = head[2] and tonumber(head[2]) and tonumber(head[2]) < 9007199254740992
   call('LLEN', wake[lane])
 end
 -- A removing write comes first: beats go on when memory is full. XX: a beat never creates.
@@ -31,6 +32,8 @@ if now <= judge then
   for _, silent in ipairs(call('ZRANGEBYSCORE', engines, '-inf', '(' .. num(now), 'LIMIT', '0', '10')) do
     call('ZREM', engines, silent)
     call('ZADD', dying, num(now), silent)
+    -- It may have been the only one that knew when the next job is due.
+    claimable = { claimable[1] or expected[1], claimable[2] or expected[2] }
   end
 end
 for lane = 1, 2 do

@@ -17,8 +17,7 @@ local held = call('ZCOUNT', active, from, '(' .. to)
 local claimable = {}
 for lane = 1, 2 do
   local waits = call('ZRANGE', due[lane], '0', '0', 'WITHSCORES')[2]
-  claimable[lane] = call('ZCARD', ready[lane]) > 1 or call('ZCARD', suspect[lane]) > 0
-    or (waits and tonumber(waits) and tonumber(waits) <= now)
+  claimable[lane] = call('ZCARD', ready[lane]) > 1 or call('ZCARD', suspect[lane]) > 0 or (waits and tonumber(waits) and tonumber(waits) < 9007199254740992)
   call('LLEN', wake[lane])
 end
 call('ZREM', engines, engine)
@@ -28,7 +27,8 @@ else
   call('HDEL', workers, string.match(engine, '^(%d+):(.*)$'))
   call('HDEL', calls, engine)
 end
--- A marker that this engine took and did not act upon is set again.
+-- A marker that this engine took and did not act upon is set again; and it may be the only one that knew when the next
+-- job is due.
 for lane = 1, 2 do
   if claimable[lane] then mark(wake[lane]) end
 end

@@ -82,42 +82,60 @@ func (q *Queue) BeatUntil(ctx context.Context, e *Engine, deadAfter, judge int64
 }
 
 // Touch renews the lease of an engine that holds nothing, by the server's time as the caller knows it, and looks
-// whether anything asks for a Beat: the lease is not found, or was renewed further before; or, in turns, another engine
-// seems to be dead, or was and is not swept, jobs are parked or suspect, a deadline has passed, jobs are ready whose
-// marker nobody acts upon. It is two plain commands where a beat is a script of twenty: an idle worker costs Redis next
-// to nothing. A wrong clock can do no more than have an engine that holds nothing declared dead; it registers anew.
+// whether anything asks for a Beat: the lease is not found, or was renewed further before; another engine seems to be
+// dead; or, at every other beat one of these in turn, jobs are ready or due that nobody acts upon, jobs are parked or
+// suspect, a deadline has passed, a dead engine is not swept. It is two or three plain commands where a beat is a script
+// of twenty: an idle worker costs Redis next to nothing. A wrong clock can do no more than have an engine that holds
+// nothing declared dead; it registers anew.
 func (q *Queue) Touch(ctx context.Context, e *Engine, now, deadAfter int64, turn int) (beat bool, err error) {
-	key := q.Key("engines")
-	renew := redis.NewIntCmd(ctx, "zadd", key, "xx", "gt", "ch", now+deadAfter, e.name)
+	renew := redis.NewIntCmd(ctx, "zadd", q.Key("engines"), "xx", "gt", "ch", now+deadAfter, e.name)
 	if err := Classify(q.store.rdb.Process(ctx, single{renew})); errors.Is(err, ErrAway) {
 		return false, fmt.Errorf("touch: %w", err)
 	} else if err != nil || renew.Val() == 0 {
 		return true, nil // full memory, for one: a beat gets through
 	}
-	count := func(most int64, args ...any) {
-		n := redis.NewIntCmd(ctx, args...)
-		err = q.store.rdb.Process(ctx, n)
-		beat = n.Val() > most
+	looks := []func() (bool, error){func() (bool, error) { return q.overdue(ctx, "engines", now) }}
+	if turn%2 == 0 {
+		looks = append(looks, q.leftLying(ctx, turn/2, now))
 	}
-	switch turn % 4 {
-	case 0:
-		count(0, "exists", q.Key("parked"), q.Key("dying"), q.Key("suspect:thread"), q.Key("suspect:reactor"))
-	case 1:
-		// The sentinel is one.
-		lane := [...]string{"thread", "reactor"}[turn/4%2]
-		count(1, "zcard", q.Key("ready:"+lane))
-	default:
-		if turn%4 == 2 {
-			key = q.Key("deadlines")
+	for _, look := range looks {
+		if found, err := look(); err != nil {
+			return false, fmt.Errorf("touch: %w", Classify(err))
+		} else if found {
+			return true, nil
 		}
-		first := redis.NewZSliceCmd(ctx, "zrange", key, "0", "0", "withscores")
-		err = q.store.rdb.Process(ctx, first)
-		beat = len(first.Val()) > 0 && int64(first.Val()[0].Score) < now
 	}
-	if err != nil {
-		return false, fmt.Errorf("touch: %w", Classify(err))
+	return false, nil
+}
+
+// leftLying is what a light beat looks at, in turn; what is likeliest every other time.
+func (q *Queue) leftLying(ctx context.Context, turn int, now int64) func() (bool, error) {
+	lane := [...]string{"thread", "reactor"}[turn%2]
+	switch turn % 8 {
+	case 2:
+		return func() (bool, error) { return q.overdue(ctx, "deadlines", now) }
+	case 3, 6:
+		return func() (bool, error) { return q.overdue(ctx, "due:"+lane, now) }
+	case 7:
+		return func() (bool, error) {
+			keys := []any{"exists", q.Key("parked"), q.Key("dying"), q.Key("suspect:thread"), q.Key("suspect:reactor")}
+			n := redis.NewIntCmd(ctx, keys...)
+			err := q.store.rdb.Process(ctx, n)
+			return n.Val() > 0, err
+		}
 	}
-	return beat, nil
+	return func() (bool, error) {
+		n := redis.NewIntCmd(ctx, "zcard", q.Key("ready:"+lane))
+		err := q.store.rdb.Process(ctx, n)
+		return n.Val() > 1, err // the sentinel is one
+	}
+}
+
+// overdue says whether the first of a set has had its time.
+func (q *Queue) overdue(ctx context.Context, set string, now int64) (bool, error) {
+	first := redis.NewZSliceCmd(ctx, "zrange", q.Key(set), "0", "0", "withscores")
+	err := q.store.rdb.Process(ctx, first)
+	return len(first.Val()) > 0 && first.Val()[0].Score < float64(now), err
 }
 
 // single is a command that go-redis does not send a second time by itself.
