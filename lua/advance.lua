@@ -18,7 +18,7 @@
 --          pending -> done (deadline); parked, suspect, ready -> active
 -- repeat:  safe: the number was applied before, so nothing changes; the engine then adopts what bears its token
 -- bound:   500 verdicts, 100 deadlines, 500 promotions a lane, 500 claims; records by bytes
--- with:    clock record sentinel wake fetch settle isolate withdraw overdue
+-- with:    clock record rank sentinel wake fetch settle isolate withdraw overdue
 local engines, calls, jobs, history, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ready, due, suspect = { t = KEYS[6], r = KEYS[7] }, { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }
 local parked, kinds, deadlines, outcomes, done = KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16]

@@ -5,7 +5,7 @@
 -- moves:   ready | due | suspect | parked -> ready | due
 -- repeat:  safe: the number was applied before, the kept word comes back
 -- bound:   constant
--- with:    clock record sentinel wake line withdraw
+-- with:    clock record rank sentinel wake line withdraw
 local lines, lastcalls, jobs = KEYS[1], KEYS[2], KEYS[3]
 local ready, due, suspect = { t = KEYS[4], r = KEYS[5] }, { t = KEYS[6], r = KEYS[7] }, { t = KEYS[8], r = KEYS[9] }
 local parked, kinds, wake, meta = KEYS[10], KEYS[11], { t = KEYS[12], r = KEYS[13] }, KEYS[14]

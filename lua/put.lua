@@ -6,7 +6,7 @@
 -- moves:   new -> ready. An id that has a record is left alone
 -- repeat:  safe: the number was applied before
 -- bound:   500 jobs
--- with:    record sentinel
+-- with:    rank sentinel
 local lines, lastcalls, jobs = KEYS[1], KEYS[2], KEYS[3]
 local ready, wake, meta = { t = KEYS[4], r = KEYS[5] }, { t = KEYS[6], r = KEYS[7] }, KEYS[8]
 local line, number, timed, count = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])

@@ -8,7 +8,7 @@
 -- moves:   new -> ready | due. An id that bears the same contents, stored or ended, is left alone
 -- repeat:  safe: the number was applied before, the kept answer comes back
 -- bound:   500 jobs
--- with:    clock record sentinel wake line
+-- with:    clock record rank sentinel wake line
 local lines, lastcalls, jobs, outcomes, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ready = { t = KEYS[6], r = KEYS[7] }
 local due = { t = KEYS[8], r = KEYS[9] }

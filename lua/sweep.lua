@@ -7,7 +7,7 @@
 --          (no sound record); the slice that finds nothing left drops the engine
 -- repeat:  safe: what was moved is no longer in the dead engine's range
 -- bound:   the slice, at most 100 jobs
--- with:    clock record sentinel wake fetch settle isolate overdue
+-- with:    clock record rank sentinel wake fetch settle isolate overdue
 local dying, workers, calls, jobs, history, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ready, suspect = { t = KEYS[7], r = KEYS[8] }, { t = KEYS[9], r = KEYS[10] }
 local deadlines, outcomes, done, watched = KEYS[11], KEYS[12], KEYS[13], KEYS[14]

@@ -1,4 +1,4 @@
--- record: the text header of a job's record (docs/wire.md), and the rank that follows from it.
+-- record: the text header of a job's record (docs/wire.md).
 --   1 format '1'   2 lane 't' or 'r'   3 interruptions allowed '0'-'9', 'f' for ever   4 'a' answer wanted
 --   5 'o' own id   6 'd' deadline   7 'e' edges   8-11 priority + 1000   12-14 length of the task's name
 --   15-30 digest of task and arguments, only with 'o'; then the task's name
@@ -11,19 +11,6 @@ end
 local function task(record)
   local at = string.sub(record, 5, 5) == 'o' and 31 or 15
   return string.sub(record, at, at - 1 + tonumber(string.sub(record, 12, 14)))
-end
--- A rank is priority, then order: 11 bits and 42 bits, together below 2^53.
-local function rank(record, order)
-  return num(tonumber(string.sub(record, 8, 11)) * 4398046511104 + order)
-end
--- Orders of jobs that become ready count up from 2^41, orders of jobs that come back from 0: a job that was
--- claimed once stands before everything of its priority that was not. Both draw n orders; the first is one more than
--- what they return.
-local function order(meta, n)
-  return 2199023255552 + tonumber(call('HINCRBY', meta, 'order', num(n))) - n
-end
-local function front(meta, n)
-  return tonumber(call('HINCRBY', meta, 'front', num(n))) - n
 end
 -- A counter that is no number fails the call here, before anything has changed, and not half-way.
 local function counters(meta, ...)
