@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spooljobs/spool"
-	"github.com/spooljobs/spool/embedded"
 	"github.com/spooljobs/spool/internal/redistest"
 )
 
@@ -16,8 +15,7 @@ import (
 // Partial again, as the error invites to, must not run it a second time.
 func TestPutAgainAfterNoAnswerRunsOnce(t *testing.T) {
 	t.Parallel()
-	needRedis(t)
-	on(t, &server{"redis", real.Addr(), embedded.Prefix(t)}, func(t *testing.T, s *server) {
+	realServer(t, func(t *testing.T, s *server) {
 		proxy := s.proxied(t)
 		c := s.clientAt(t, proxy.Addr())
 		release := make(chan struct{})

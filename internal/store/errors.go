@@ -38,6 +38,9 @@ func (e *AwayError) Unwrap() []error { return []error{ErrAway, e.Err} }
 var waits = [...]string{"TRYAGAIN", "CLUSTERDOWN", "LOADING", "READONLY", "MASTERDOWN", "UNBLOCKED", "NOREPLICAS", "BUSY", "MISCONF",
 	"ERR max number of clients", "max number of clients"}
 
+// wrapped is how Redis before 7 begins an error that a command in a script has raised.
+const wrapped = "ERR Error running script"
+
 // Classify decides what an error of go-redis says about the call: not executed, perhaps executed, refused.
 func Classify(err error) error {
 	if err == nil || errors.Is(err, redis.Nil) {
@@ -50,7 +53,8 @@ func Classify(err error) error {
 	if errors.As(err, &reply) && !errors.Is(err, redis.ErrPoolTimeout) {
 		text := reply.Error()
 		for _, prefix := range waits {
-			if strings.HasPrefix(text, prefix) {
+			// Before Redis 7 an error in a script comes wrapped, its own text behind a dash.
+			if strings.HasPrefix(text, prefix) || (strings.HasPrefix(text, wrapped) && strings.Contains(text, "-"+prefix)) {
 				return &AwayError{Err: err}
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/spooljobs/spool"
-	"github.com/spooljobs/spool/embedded"
 	"github.com/spooljobs/spool/failure"
 )
 
@@ -16,8 +15,7 @@ import (
 // interrupted.
 func TestOutageKillsNobody(t *testing.T) {
 	t.Parallel()
-	needRedis(t)
-	on(t, &server{"redis", real.Addr(), embedded.Prefix(t)}, func(t *testing.T, s *server) {
+	realServer(t, func(t *testing.T, s *server) {
 		proxy := s.proxied(t)
 		ctx := within(t)
 		let := make(chan bool)
@@ -79,8 +77,7 @@ func TestHandlerThatReturnsATypedNil(t *testing.T) {
 // Puts that wait behind a call when the client is closed are told so, and do not hang.
 func TestPutsThatWaitWhenTheClientCloses(t *testing.T) {
 	t.Parallel()
-	needRedis(t)
-	on(t, &server{"redis", real.Addr(), embedded.Prefix(t)}, func(t *testing.T, s *server) {
+	realServer(t, func(t *testing.T, s *server) {
 		proxy := s.proxied(t)
 		c := s.clientAt(t, proxy.Addr())
 		held := make(chan struct{})
