@@ -102,7 +102,7 @@ func (e *engine) beatWhole(c *courier, q *store.Queue, p *pulse, seat *store.Eng
 		if unbroken := time.Since(p.last) <= e.cfg.DeadAfter/2; unbroken && !p.since.IsZero() && time.Since(p.since) >= e.cfg.DeadAfter {
 			judge = p.server + (time.Since(p.last) + e.cfg.DeadAfter/2).Milliseconds()
 		}
-		answer, err = q.BeatUntil(e.calls, seat, e.cfg.DeadAfter.Milliseconds(), judge)
+		answer, err = q.Beat(e.calls, seat, e.cfg.DeadAfter.Milliseconds(), judge)
 		return err
 	})
 	if err != nil {

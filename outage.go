@@ -106,13 +106,6 @@ func (o *outage) away() bool {
 	return o.failed > 0
 }
 
-// up says whether Redis is there, as far as is known.
-func (o *outage) up() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.failed == 0
-}
-
 // back waits until Redis is there, without trying.
 func (o *outage) back(ctx context.Context) error {
 	for {

@@ -118,7 +118,7 @@ func (l *putLine) lead(ctx context.Context) {
 	if call == nil {
 		return
 	}
-	if !l.p.c.gate.up() || (ctx.Done() != nil && !l.wire.stop.tracks()) {
+	if l.p.c.gate.away() || (ctx.Done() != nil && !l.wire.stop.tracks()) {
 		l.handOver(call)
 		return
 	}

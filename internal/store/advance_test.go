@@ -99,7 +99,7 @@ func TestGoneEnginesAreRefusedEverything(t *testing.T) {
 			ctx := t.Context()
 			_, err := h.send(ctx, Advance{Thread: 5, Verdicts: []Verdict{plain(c[0])}})
 			_, _, adopting := b.Adopt(ctx, h.Engine, h.n, 0)
-			_, beating := b.Beat(ctx, h.Engine, hour, true)
+			_, beating := b.Beat(ctx, h.Engine, hour, forEver)
 			_, owning := b.Owned(ctx, h.Engine, 0)
 			for _, err := range []error{err, adopting, beating, owning, b.Leave(ctx, h.Engine)} {
 				if !errors.Is(err, ErrGone) {
@@ -202,7 +202,7 @@ func TestParkedJobsAreClaimedByKind(t *testing.T) {
 			verdicts = append(verdicts, park(c))
 		}
 		h.tell(t, verdicts...)
-		pulse, err := b.Beat(t.Context(), h.Engine, hour, false)
+		pulse, err := b.Beat(t.Context(), h.Engine, hour, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -52,18 +52,9 @@ type Pulse struct {
 	Parked []string // kinds ("t/task") of which jobs are parked
 }
 
-// Beat is BeatUntil with judging for ever, or not at all.
-func (q *Queue) Beat(ctx context.Context, e *Engine, deadAfter int64, judge bool) (*Pulse, error) {
-	until := int64(0)
-	if judge {
-		until = 1<<53 - 1
-	}
-	return q.BeatUntil(ctx, e, deadAfter, until)
-}
-
-// BeatUntil renews the engine's lease. Up to a moment of the server's clock, or never if it is 0, engines that were
+// Beat renews the engine's lease. Up to a moment of the server's clock, or never if it is 0, engines that were
 // silent for too long are declared dead.
-func (q *Queue) BeatUntil(ctx context.Context, e *Engine, deadAfter, judge int64) (*Pulse, error) {
+func (q *Queue) Beat(ctx context.Context, e *Engine, deadAfter, judge int64) (*Pulse, error) {
 	from, to := e.span()
 	reply, err := q.call(ctx, "beat", []any{e.name, from, to, deadAfter, judge})
 	if err != nil {

@@ -54,7 +54,7 @@ func TestBeatRenewsAndNeverCreates(t *testing.T) {
 		h.claim(t, 2)
 		b.rewind(t, "engines", h.name, 1)
 		for range 2 {
-			pulse, err := b.Beat(t.Context(), h.Engine, hour, false)
+			pulse, err := b.Beat(t.Context(), h.Engine, hour, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +76,7 @@ func TestBeatDeclaresTheSilentDead(t *testing.T) {
 		}
 		b.rewind(t, "engines", h.name, 1)
 		var got []int
-		for _, judge := range []bool{false, true, true} {
+		for _, judge := range []int64{0, forEver, forEver} {
 			pulse, err := b.Beat(t.Context(), h.Engine, hour, judge)
 			if err != nil {
 				t.Fatal(err)
@@ -97,7 +97,7 @@ func TestJudgingEndsAtItsMoment(t *testing.T) {
 		b.rewind(t, "engines", silent.name, 1)
 		now := b.count(t).Now
 		for _, c := range []struct{ until, dying int64 }{{now - 1, 0}, {now + hour, 1}} {
-			if _, err := b.BeatUntil(t.Context(), h.Engine, hour, c.until); err != nil {
+			if _, err := b.Beat(t.Context(), h.Engine, hour, c.until); err != nil {
 				t.Fatal(err)
 			}
 			same(t, "dying", b.rdb.ZCard(t.Context(), b.Key("dying")).Val(), c.dying)
@@ -114,7 +114,7 @@ func TestBeatSetsAMarkerOnlyWhereThereIsWork(t *testing.T) {
 			t.Helper()
 			b.rdb.Del(ctx, b.Key("wake:thread"), b.Key("wake:reactor"))
 			for range 2 {
-				if _, err := b.Beat(ctx, h.Engine, hour, false); err != nil {
+				if _, err := b.Beat(ctx, h.Engine, hour, 0); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -148,7 +148,7 @@ func TestBeatNames20Kinds(t *testing.T) {
 			verdicts = append(verdicts, park(c))
 		}
 		h.tell(t, verdicts...)
-		pulse, err := b.Beat(t.Context(), h.Engine, hour, false)
+		pulse, err := b.Beat(t.Context(), h.Engine, hour, 0)
 		if err != nil || len(pulse.Parked) != 20 || len(slices.Compact(pulse.Parked)) != 20 {
 			t.Errorf("%v, %v", pulse.Parked, err)
 		}

@@ -39,7 +39,7 @@ var scenes = map[string]func(t *testing.T, b *bed) func() error{
 		b.put(t, job(), job(reactor))
 		h, silent := b.engine(t), b.engine(t)
 		b.rewind(t, "engines", silent.name, 1)
-		return func() error { _, err := b.Beat(t.Context(), h.Engine, 2*hour, true); return err }
+		return func() error { _, err := b.Beat(t.Context(), h.Engine, 2*hour, forEver); return err }
 	},
 	"count": func(t *testing.T, b *bed) func() error {
 		return func() error { _, err := b.Count(t.Context()); return err }
