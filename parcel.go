@@ -64,14 +64,32 @@ func (parcel *parcel) settle(err error, taken func(i int) bool) {
 	close(parcel.done)
 }
 
-// abandon ends a caller's wait. What has not been sent will not be; of what has, the caller is not sure.
-func (p *putter) abandon(parcel *parcel, cause error) {
+// lastMoment is for how long a caller who gives up still waits for an attempt that is under way: to know that nothing
+// was done is worth it.
+const lastMoment = 20 * time.Millisecond
+
+// giveUp ends a caller's wait.
+func (p *putter) giveUp(parcel *parcel, cause error) {
+	for end := time.Now().Add(lastMoment); !p.abandon(parcel, cause, time.Now().After(end)); {
+		select {
+		case <-parcel.done:
+		case <-time.After(lastMoment / 10):
+		}
+	}
+}
+
+// abandon ends a caller's wait, unless an attempt is under way and this is not the last moment. What has not been sent
+// will not be; of what has, the caller is not sure.
+func (p *putter) abandon(parcel *parcel, cause error, last bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
 	case <-parcel.done:
-		return
+		return true
 	default:
+	}
+	if parcel.sent && !last {
+		return false
 	}
 	kind := ErrDisconnected
 	if parcel.sent {
@@ -85,6 +103,7 @@ func (p *putter) abandon(parcel *parcel, cause error) {
 		it.err = err
 	}
 	parcel.gone = true
+	return true
 }
 
 // errPatience is why a call without a deadline was given up.
@@ -182,8 +201,8 @@ func (c *Client) await(ctx context.Context, p *putter, parcel *parcel) {
 	select {
 	case <-parcel.done:
 	case <-ctx.Done():
-		p.abandon(parcel, context.Cause(ctx))
+		p.giveUp(parcel, context.Cause(ctx))
 	case <-patience:
-		p.abandon(parcel, errPatience)
+		p.giveUp(parcel, errPatience)
 	}
 }

@@ -48,11 +48,16 @@ func (c *courier) register() {
 func (c *courier) leave() {
 	c.e.mu.Lock()
 	seat := c.seat
-	c.seat = nil
 	c.e.mu.Unlock()
 	if seat == nil {
 		return
 	}
+	// The seat is kept till then: the engine waits for those who have one.
+	defer func() {
+		c.e.mu.Lock()
+		c.seat = nil
+		c.e.mu.Unlock()
+	}()
 	ctx, cancel := context.WithTimeout(c.e.calls, deliverTime)
 	defer cancel()
 	err := c.e.gate.do(ctx, func() error { return c.q.Leave(ctx, seat) })
