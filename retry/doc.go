@@ -1,7 +1,9 @@
-// Package retry gives back-off sequences: how long to wait before each attempt.
+// Package retry says whether and when to try again: back-off sequences, and
+// policies made of them.
 //
-// A sequence is an iter.Seq[time.Duration]. The package does not wait, count
-// attempts or call anything; the caller ranges over a sequence and does that:
+// A sequence is an iter.Seq[time.Duration], the waits before the attempts. The
+// package does not wait or call anything; the caller ranges over a sequence and
+// does that:
 //
 //	for d := range retry.Times(3, retry.Exponential(time.Second, time.Minute)) {
 //		// wait d, try, stop on success
@@ -19,4 +21,14 @@
 //
 // A sequence with a ceiling goes on for ever. Times cuts it off. An empty
 // sequence is a valid one and means no attempt at all.
+//
+// A Policy is for transactions, which fail in more than one way: a conflict is
+// usually run again at once and a few times, a disconnect later and for as long
+// as it takes. Common, Forever, Never and Patient are ready-made. A Policy is a
+// value that keeps no state either; the Count that Begin gives keeps it for one
+// call:
+//
+//	count := retry.Common().Begin()
+//	// after a conflict:
+//	wait, again := count.Conflict()
 package retry

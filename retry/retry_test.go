@@ -256,6 +256,7 @@ func TestRefusals(t *testing.T) {
 		"Jitter: fraction m":   func() { retry.Jitter(ok, 1.01) },
 		"JitterFrom: fraction": func() { retry.JitterFrom(ok, -.01, func() float64 { return 0 }) },
 		"JitterFrom: random":   func() { retry.JitterFrom(ok, 1, nil) },
+		"PatientFrom: random":  func() { retry.PatientFrom(nil) },
 	} {
 		t.Run(want, func(t *testing.T) {
 			defer func() {
