@@ -93,7 +93,7 @@ func TestBadOptionsNeverReachRedis(t *testing.T) {
 	}
 	for name, put := range map[string]func() error{
 		"chan": func() error {
-			_, err := spool.NewTask[chan int, int]("t").Put(ctx, c, make(chan int))
+			_, err := spool.NewTask[any, int]("t").Put(ctx, c, make(chan int))
 			return err
 		},
 		"chan inside": func() error {

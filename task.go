@@ -24,13 +24,23 @@ type taskDef struct {
 	defaults settings
 	known    *failure.Known
 	answer   bool // it has a result
+	open     bool // its argument has interfaces: With looks at what they hold
 }
 
 // NewTask names a task. The name is what is stored: 1 to 128 letters, digits and . _ - : and the types are what both
-// sides agree on. NewTask panics on a malformed name or option, as regexp.MustCompile does.
+// sides agree on. NewTask panics on a malformed name or option, as regexp.MustCompile does, and on types that hold
+// something live, such as a channel, a function, a context, a connection or a Client.
 func NewTask[A, R any](name string, opts ...TaskOption) Task[A, R] {
 	def := &taskDef{name: name, defaults: defaultSettings(), answer: !is[R, None](), known: &failure.Known{}}
 	if err := checkName("task", name, maxTaskName); err != nil {
+		panic(err)
+	}
+	open, err := checkPlain("task "+name+": argument", reflect.TypeFor[A]())
+	if err != nil {
+		panic(err)
+	}
+	def.open = open
+	if _, err := checkPlain("task "+name+": result", reflect.TypeFor[R]()); err != nil {
 		panic(err)
 	}
 	for _, opt := range opts {
@@ -81,7 +91,8 @@ func (t Task[A, R]) Name() string {
 }
 
 // With binds arguments and settings. It does no I/O; mistakes are reported when the Partial is put. The arguments are
-// encoded then, too: until it is put, a Partial shares what its arguments point to.
+// encoded then, too: until it is put, a Partial shares what its arguments point to. Something live among them, where
+// NewTask could not see it because it is in an interface, is a mistake.
 func (t Task[A, R]) With(args A, opts ...Option) Partial[R] {
 	if t.def == nil {
 		p := &partial{settings: defaultSettings()}
@@ -89,6 +100,11 @@ func (t Task[A, R]) With(args A, opts ...Option) Partial[R] {
 		return Partial[R]{p}
 	}
 	p := &partial{settings: t.def.defaults, home: t.def.defaults.queue, name: t.def.name, known: t.def.known, answer: t.def.answer, args: args}
+	if t.def.open {
+		if err := checkPlainValue("arguments of "+t.def.name, p.args); err != nil {
+			p.settings.mistakes = append(p.settings.mistakes, err)
+		}
+	}
 	for _, opt := range opts {
 		if opt == nil {
 			p.settings.mistake("option", nil, "must not be nil")
