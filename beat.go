@@ -2,6 +2,7 @@ package spool
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spooljobs/spool/internal/store"
@@ -118,6 +119,9 @@ func (e *engine) beatWhole(c *courier, q *store.Queue, p *pulse, seat *store.Eng
 	}
 	p.last, p.server = time.Now(), answer.Now
 	e.learn(c, answer)
+	if answer.Mail {
+		e.client.post(q.Name())
+	}
 	e.compare(c, answer.Held, !flying && number > 0, number)
 	if len(answer.Dying) > 0 {
 		// It may be frozen, not gone: a call of its that still blocks takes markers.
@@ -171,6 +175,15 @@ func (e *engine) learn(c *courier, answer *store.Pulse) {
 		c.owed = true
 		c.kick()
 	}
+	for _, held := range answer.Gone {
+		// Cancelled: what the handler writes or returns no longer counts.
+		if r := c.runs[store.PackID(held.ID)]; r != nil && r.claim.Token == held.Token {
+			if r.cancelled = r.cancel != nil; !r.cancelled {
+				c.leftLocked(r) // it has not begun
+			}
+			c.loseLocked(r, fmt.Errorf("%w: by Job.Cancel", ErrCancelled))
+		}
+	}
 	c.kinds = nil
 	for _, kind := range answer.Parked {
 		if len(kind) > 2 && e.handlers[kind[2:]] != nil {
@@ -193,7 +206,8 @@ func (e *engine) compare(c *courier, held int, still bool, number uint64) {
 	if !still || c.flying || c.sent != number {
 		return
 	}
-	if held == len(c.runs)+c.undelivered() {
+	// Runs that wait for their commit are among c.runs.
+	if held == len(c.runs)+len(c.plain)+len(c.others) {
 		c.mismatch = 0
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,6 +26,9 @@ type ClientConfig struct {
 	// WaitForRedis lets Open wait, with back-off, until its context ends, when Redis is absent at the start.
 	// Defaults to an error at once.
 	WaitForRedis bool
+	// Connections is how many connections of their own transactions of Client.Transact may hold at a time. One that finds
+	// none free waits for 1.75 s, then it is given one beyond. Defaults to 16.
+	Connections int
 	// Logger takes what is worth knowing and is nobody's return value. Defaults to slog.Default().
 	Logger *slog.Logger
 	// OnClose is called once, when the client has been closed. It is where an owner of more than the client, such as
@@ -51,6 +55,12 @@ func (cfg ClientConfig) withDefaults() (ClientConfig, error) {
 	if cfg.Patience < 0 {
 		return cfg, &FieldError{"ClientConfig.Patience", cfg.Patience, "must not be negative"}
 	}
+	if cfg.Connections == 0 {
+		cfg.Connections = 16
+	}
+	if cfg.Connections < 0 {
+		return cfg, &FieldError{"ClientConfig.Connections", cfg.Connections, "must not be negative"}
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -70,12 +80,20 @@ type Client struct {
 	end  context.CancelFunc
 	work sync.WaitGroup // every goroutine of the client
 
+	conns     dedicated
+	turns     turns
+	commits   atomic.Int64 // transactions that took effect
+	conflicts atomic.Int64
+
 	mu      sync.Mutex // guards the maps and closed; nothing slow happens under it
 	closed  bool
 	queues  map[string]*store.Queue
 	putters map[string]*putter
 	waiter  *waiter
 	change  map[string]*changer
+	readers map[string]*reader
+	posts   map[string]*postman
+	txLines map[string][]*txLine // free ones
 }
 
 // Open connects to the Redis at a URL such as redis://localhost:6379/0 and owns the connections. The error names the
@@ -134,7 +152,9 @@ func newClient(rdb redis.UniversalClient, owned bool, configs []ClientConfig) (*
 		return nil, fmt.Errorf("spool: loading the scripts: %w", err)
 	}
 	c := &Client{cfg: cfg, rdb: rdb, owned: owned, id: uuid.NewString(), store: s, gate: &outage{log: cfg.Logger},
-		queues: map[string]*store.Queue{}, putters: map[string]*putter{}, change: map[string]*changer{}}
+		queues: map[string]*store.Queue{}, putters: map[string]*putter{}, change: map[string]*changer{},
+		readers: map[string]*reader{}, posts: map[string]*postman{}, txLines: map[string][]*txLine{}}
+	c.conns.c, c.conns.limit = c, cfg.Connections
 	c.life, c.end = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -190,6 +210,7 @@ func (c *Client) Close() error {
 		err = c.rdb.Close()
 	}
 	c.work.Wait()
+	c.conns.close()
 	for _, p := range putters {
 		p.close(true)
 	}

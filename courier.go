@@ -13,10 +13,11 @@ import (
 // courier is an engine's line into one queue. It has one call in flight: while it flies, finished jobs pile up; the
 // next call finishes them all and claims as many as there is room for. Handlers never talk to Redis for bookkeeping.
 type courier struct {
-	e    *engine
-	q    *store.Queue
-	rank int // among the engine's queues; lower first
-	wake chan struct{}
+	e      *engine
+	q      *store.Queue
+	reader *reader // of the transactions in this queue
+	rank   int     // among the engine's queues; lower first
+	wake   chan struct{}
 
 	// Used by the courier's goroutine alone.
 	number uint64 // of the last call under this registration
@@ -28,6 +29,9 @@ type courier struct {
 	plain     []store.Verdict // not yet told: plain ones,
 	others    []store.Verdict // and the others
 	inCall    int             // verdicts in the call that flies
+	commits   []*run          // whose transactions wait for a call
+	full      time.Time       // Redis is full: until then no transaction that adds to it is sent
+	fullFor   time.Duration   // of that wait
 	work      [2]bool         // claimable work is expected, by lane
 	backlog   [2]bool         // the last answer left more than it took
 	looked    [2]time.Time    // when the call was made in which this queue last said that it has nothing,
@@ -50,7 +54,7 @@ type courier struct {
 }
 
 func newCourier(e *engine, rank int, q *store.Queue) *courier {
-	return &courier{e: e, q: q, rank: rank, wake: make(chan struct{}, 1), runs: map[string]*run{},
+	return &courier{e: e, q: q, reader: e.client.reader(q.Name()), rank: rank, wake: make(chan struct{}, 1), runs: map[string]*run{},
 		work: [2]bool{true, true}, owed: true}
 }
 
@@ -82,6 +86,7 @@ func (c *courier) run() {
 		if !c.ready() {
 			return
 		}
+		c.gather()
 		call := c.compose()
 		if call != nil {
 			c.exchange(call)
@@ -155,6 +160,11 @@ type letter struct {
 	store.Advance
 	room   [2]int
 	marked bool // it answers a marker
+
+	runs    []*run // that are committed, at the places of their verdicts; nil if there are none
+	alone   bool   // it carries one transaction that is too large for a shared call
+	resend  bool   // an attempt at that may have taken effect
+	changed int    // the read that a second look found changed
 }
 
 // compose decides what the next call says, and reserves its room. It returns nil if there is nothing to say.
@@ -173,7 +183,7 @@ func (c *courier) compose() *letter {
 		}
 	}
 	var room [2]int
-	wanted := c.owed || c.refused > 0 || len(c.plain)+len(c.others) > 0
+	wanted := c.owed || c.refused > 0 || len(c.plain)+len(c.others) > 0 || c.committableLocked(now)
 	for lane := range room {
 		room[lane] = c.roomLocked(Lane(lane), now)
 		wanted = wanted || (c.work[lane] && room[lane] > 0)
@@ -190,7 +200,7 @@ func (c *courier) compose() *letter {
 	if call.Suspect {
 		e.suspects++ // reserved, like the room
 	}
-	call.Verdicts = c.takeLocked()
+	c.takeLocked(call, now)
 	left := store.CallItems
 	for lane := range room {
 		call.room[lane] = min(room[lane], left)
@@ -222,12 +232,27 @@ func (c *courier) tokenInUseLocked() bool {
 }
 
 // takeLocked takes the verdicts for one call: at most so many, and so many arguments and bytes. Plain ones come first.
-func (c *courier) takeLocked() []store.Verdict {
+func (c *courier) takeLocked(call *letter, now time.Time) {
 	n := min(len(c.plain), store.CallItems)
-	verdicts := make([]store.Verdict, n, n+min(len(c.others), store.CallItems))
+	if len(c.commits) > 0 && c.commits[0].tx.large() && !now.Before(c.full) {
+		n = 0 // it travels alone, and must not wait for ever
+	}
+	verdicts := make([]store.Verdict, n, n+min(len(c.others)+len(c.commits), store.CallItems))
 	copy(verdicts, c.plain)
 	c.plain = append(c.plain[:0], c.plain[n:]...)
 	arguments, size, k := 2*n, 0, 0
+	if len(c.commits) > 0 {
+		var plain, others []*run
+		plain, others, call.alone = c.pickLocked(now, store.CallItems-n, arguments, size)
+		if len(plain)+len(others) > 0 {
+			call.runs = make([]*run, n, n+len(plain)+len(others))
+		}
+		for _, r := range append(plain, others...) {
+			verdicts, call.runs = append(verdicts, r.tx.verdict), append(call.runs, r)
+			arguments, size = arguments+r.tx.verdict.Fields(), size+r.tx.verdict.Size()
+		}
+		n = len(verdicts)
+	}
 	for k < len(c.others) && n+k < store.CallItems {
 		v := &c.others[k]
 		if arguments += v.Fields(); arguments > store.AdvanceArguments {
@@ -242,7 +267,7 @@ func (c *courier) takeLocked() []store.Verdict {
 	rest := copy(c.others, c.others[k:])
 	clear(c.others[rest:])
 	c.others = c.others[:rest]
-	return verdicts
+	call.Verdicts = verdicts
 }
 
 // exchange makes a call until it is answered, and acts on the answer.
@@ -254,12 +279,27 @@ func (c *courier) exchange(call *letter) {
 	sent := time.Now()
 	var answer *store.Advanced
 	err := c.e.gate.do(c.e.calls, func() (err error) {
-		answer, err = c.q.Advance(c.e.calls, &call.Advance)
+		switch {
+		case call.alone:
+			answer, err = c.alone(call)
+		case call.runs != nil:
+			answer, err = c.q.Commit(c.e.calls, &call.Advance)
+		default:
+			answer, err = c.q.Advance(c.e.calls, &call.Advance)
+		}
 		return err
 	})
 	switch {
 	case err == nil:
 		c.apply(call, answer, sent)
+	case errors.Is(err, errChanged):
+		c.overtaken(call)
+	case errors.Is(err, store.ErrFull) && call.runs != nil && call.adds():
+		c.takeBack(call)
+		c.e.mu.Lock()
+		c.fullLocked()
+		c.owed = true
+		c.e.mu.Unlock()
 	case errors.Is(err, store.ErrGone), errors.Is(err, store.ErrStale):
 		c.expelled(call, err)
 	default:
@@ -283,8 +323,10 @@ func (c *courier) takeBack(call *letter) {
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
 	c.vacateLocked(call)
-	for _, v := range call.Verdicts {
-		if v.Word == store.VerdictPlain {
+	for i, v := range call.Verdicts {
+		if i < len(call.runs) && call.runs[i] != nil {
+			c.commits = append(c.commits, call.runs[i])
+		} else if v.Word == store.VerdictPlain {
 			c.plain = append(c.plain, v)
 		} else {
 			c.others = append(c.others, v)
@@ -313,6 +355,7 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 		e.mu.Unlock()
 	}
 	c.kept = call.Number
+	commits := c.settle(call, answer.Lost, answer.Refused)
 	// What a claim holds is decoded by the runner that takes it, beside the next call.
 	runs := make([]run, len(claims))
 	for i := range claims {
@@ -329,12 +372,16 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 		c.clock = serverClock{answer.Now, now.Add(-flight / 2)}
 	}
 	c.vacateLocked(call)
+	c.bookLocked(commits, now)
+	if call.adds() {
+		c.fullFor = 0
+	}
 	for i := range runs {
 		r := &runs[i]
 		l := &e.lanes[r.lane]
 		l.taken++
 		if old := c.runs[r.claim.ID]; old != nil {
-			c.loseLocked(old) // redis has forgotten that we hold it, and gave it to us again
+			c.loseLocked(old, errLost) // redis has forgotten that we hold it, and gave it to us again
 		}
 		c.runs[r.claim.ID] = r
 		if r.suspect {
@@ -420,7 +467,9 @@ func (c *courier) forgetLocked(r *run) {
 }
 
 // undelivered is how many verdicts Redis has not been told. The caller holds engine.mu.
-func (c *courier) undelivered() int { return len(c.plain) + len(c.others) + c.inCall }
+func (c *courier) undelivered() int {
+	return len(c.plain) + len(c.others) + len(c.commits) + c.inCall
+}
 
 // idleLocked: there is nothing to say and nothing to claim.
 func (c *courier) idleLocked() bool {

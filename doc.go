@@ -55,10 +55,24 @@
 // The death of a process is not a failure of its jobs. Others run them again, and count an interruption; how many a job
 // may have is the option [Interruptions].
 //
+// # Transactions
+//
+//	pay.HandleTx(worker, func(ctx context.Context, tx *spool.Tx, p Payment) (spool.None, error) {
+//		account := spool.NewRef[Account](p.Account)
+//		...
+//	})
+//
+// A handler given to [Task.HandleTx] reads and writes Redis through a [Tx]. What it writes, the jobs it puts to the Tx, its
+// result and the end of the job take effect in one step, exactly once, or not at all. If something it has read was changed
+// by others meanwhile, it runs again. [Client.Transact] does the same for a function that is no job. A [Ref] is a typed
+// pointer to a stored value; [Tx.Do] takes single commands. [Tx.Checkpoint] lets a long job go on from where it was.
+// docs/exactly-once.md says what this promises and what it cannot.
+//
 // # Looking
 //
 // [Client.Queue] is a handle for counting, listing, changing and taking back jobs. A job that cannot be decoded is set
-// aside in the state [StateQuarantined], with the reason, and costs nobody else anything.
+// aside in the state [StateQuarantined], with the reason, and costs nobody else anything. [Job.Cancel] ends a job, also one
+// that runs.
 //
 // # Shutting down
 //
@@ -76,6 +90,7 @@
 //
 //   - An accepted job is not lost while Redis keeps its data, whatever dies.
 //   - A job has one owner at a time and one outcome. Redis refuses what a former owner sends.
+//   - What a job does in a transaction, and its end, take effect together, exactly once.
 //   - Repeating any call has the effect of one.
 //   - Nothing runs early. Redis's clock decides, to the millisecond.
 //   - Of each lane no more handlers run at once than it has slots.
@@ -86,9 +101,8 @@
 // # What is not
 //
 //   - A handler may run more than once: its process dies, or is cut off for longer than WorkerConfig.DeadAfter. Effects
-//     happen at least once, in Redis as elsewhere, so handlers should be safe to repeat. [Run.Fence] is a number that
-//     rises with every claim, for systems that can refuse an older one. Handlers whose writes commit together with
-//     their job are not there yet.
+//     outside of a transaction happen at least once, so they should be safe to repeat. [Run.Fence] is a number that
+//     rises with every claim, for systems that can refuse an older one.
 //   - A former owner learns that it is one by the end of its context, some time after the fact.
 //   - Redis must keep what it is given: with persistence, and without eviction. What Redis loses is lost.
 //   - Jobs of one queue begin in order of priority and readiness, but they run side by side, and end in any order.

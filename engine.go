@@ -29,6 +29,7 @@ type engine struct {
 	markers redis.UniversalClient // blocked calls, too
 	blocked interruptible         // ends them
 	wakers  sync.WaitGroup
+	hooks   sync.WaitGroup // of transactions
 
 	calls    context.Context // of calls to Redis; outlives Run's context
 	endCalls context.CancelFunc
@@ -126,6 +127,7 @@ func (e *engine) run(ctx context.Context) (int, error) {
 	// (7) Nothing of ours goes on, but handlers that ignore their context.
 	e.endCalls()
 	e.loops.Wait()
+	e.hooks.Wait()
 	e.beats.Close()
 	var errs []error
 	if undelivered > 0 {
@@ -250,6 +252,9 @@ func (e *engine) giveBackRunning() []string {
 	counts := make(map[string]int)
 	for _, c := range e.couriers {
 		for _, r := range c.runs {
+			if r.committing && r.tx.point == nil {
+				continue // its handler has returned; the commit will be answered
+			}
 			counts[r.task]++
 			c.decideLocked(r, backVerdict(r))
 		}

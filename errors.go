@@ -26,6 +26,19 @@ var (
 	// ErrBadState: the job is not in a state that allows it: it has begun, or has ended.
 	ErrBadState = errors.New("spool: the job's state does not allow it")
 
+	// ErrConflict: what a transaction has read was changed by others, as often as its policy allows. Nothing of it took
+	// effect.
+	ErrConflict = errors.New("spool: conflict: what was read has changed")
+	// ErrBrokenCommit: Redis has applied a part of a transaction only. It is asked beforehand whether every write can
+	// succeed, so this is a bug, or a server that is no Redis.
+	ErrBrokenCommit = errors.New("spool: redis applied only part of the transaction")
+	// ErrReadAfterWrite: what a transaction reads depends on what it has written and cannot be told before the commit.
+	ErrReadAfterWrite = errors.New("spool: the transaction has written what it reads")
+	// ErrNotFound: nothing is stored under the key.
+	ErrNotFound = errors.New("spool: not found")
+	// ErrIncomplete: the job has not ended yet.
+	ErrIncomplete = errors.New("spool: the job has not ended")
+
 	// ErrCancelled: the job was cancelled.
 	ErrCancelled = errors.New("spool: the job was cancelled")
 	// ErrExpired: the job had not begun by its deadline.

@@ -13,6 +13,7 @@ import (
 // handler is a function that runs the jobs of a task, made free of its types.
 type handler struct {
 	def  *taskDef
+	tx   *TxConfig // of one that runs in a transaction
 	call func(ctx context.Context, args []byte, end *ending)
 }
 

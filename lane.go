@@ -62,6 +62,17 @@ func (l *lane) pushLocked(r *run) {
 	l.waiting = append(l.waiting, r)
 }
 
+// pushFrontLocked puts a run before all that wait.
+func (l *lane) pushFrontLocked(r *run) {
+	if l.head == 0 {
+		l.waiting = append(l.waiting, nil)
+		copy(l.waiting[1:], l.waiting)
+	} else {
+		l.head--
+	}
+	l.waiting[l.head] = r
+}
+
 // popLocked returns the next run that is still wanted, or nil.
 func (l *lane) popLocked() *run {
 	for l.head < len(l.waiting) {

@@ -39,7 +39,7 @@ type partial struct {
 	fate fate
 }
 
-// To is where jobs are put.
+// To is where jobs are put: a *Client, at once, or a *Tx, when it commits.
 type To interface {
 	put(ctx context.Context, items []putItem) error
 }
@@ -106,7 +106,7 @@ func (p Partial[R]) Put(ctx context.Context, to To) (*Job[R], error) {
 		return nil, err
 	}
 	items := [1]putItem{}
-	if err := p.prepare(&items[0]); err != nil {
+	if err := p.prepare(&items[0], to); err != nil {
 		return nil, err
 	}
 	if err := to.put(ctx, items[:]); err != nil {
@@ -118,9 +118,13 @@ func (p Partial[R]) Put(ctx context.Context, to To) (*Job[R], error) {
 	return p.job(to), nil
 }
 
-func (p Partial[R]) prepare(it *putItem) error {
+func (p Partial[R]) prepare(it *putItem, to To) error {
 	if p.p == nil {
 		return &FieldError{"Partial", nil, "must be made by Task.With"}
+	}
+	if tx := txOf(to); tx != nil {
+		tx.lend(1) // what is put to a transaction may point to what it creates
+		defer tx.lend(-1)
 	}
 	if err := p.p.ready(); err != nil {
 		return err
@@ -131,8 +135,44 @@ func (p Partial[R]) prepare(it *putItem) error {
 }
 
 func (p Partial[R]) job(to To) *Job[R] {
-	client, _ := to.(*Client)
+	var client *Client
+	switch to := to.(type) {
+	case *Client:
+		client = to
+	case *Tx:
+		client = to.c
+	case *via:
+		client = to.other
+	}
 	return &Job[R]{jobRef{client: client, queue: p.p.settings.queue, home: p.p.home, id: p.p.item.ID, known: p.p.known}}
+}
+
+// txOf is the transaction that jobs are put to, or nil.
+func txOf(to To) *Tx {
+	switch to := to.(type) {
+	case *Tx:
+		return to
+	case *via:
+		return to.tx
+	}
+	return nil
+}
+
+// arguments returns the encoded arguments.
+func (p Partial[R]) arguments(tx *Tx) ([]byte, error) {
+	var it putItem
+	to := To(nil)
+	if tx != nil {
+		to = tx
+	}
+	if err := p.prepare(&it, to); err != nil {
+		return nil, err
+	}
+	record, err := store.DecodeRecord(string(it.item.Record))
+	if err != nil {
+		return nil, fmt.Errorf("spool: arguments of %s: %w", p.p.name, err)
+	}
+	return record.Args, nil
 }
 
 // PutResult is what became of one Partial of PutMany.
@@ -154,7 +194,7 @@ func PutMany[R any](ctx context.Context, to To, ps []Partial[R]) ([]PutResult[R]
 	var unsure error
 	for from := 0; from < len(ps); from += stretch {
 		end := min(from+stretch, len(ps))
-		items, at := prepareMany(ps[from:end], results[from:end])
+		items, at := prepareMany(ps[from:end], results[from:end], to)
 		under.Wait()
 		under.Go(func() {
 			if err := to.put(ctx, items); err != nil {
@@ -176,11 +216,11 @@ func PutMany[R any](ctx context.Context, to To, ps []Partial[R]) ([]PutResult[R]
 const stretch = 2000
 
 // prepareMany makes items of those that can be put, and says at which index each stood.
-func prepareMany[R any](ps []Partial[R], results []PutResult[R]) (items []putItem, at []int) {
+func prepareMany[R any](ps []Partial[R], results []PutResult[R], to To) (items []putItem, at []int) {
 	items, at = make([]putItem, 0, len(ps)), make([]int, 0, len(ps))
 	for i, p := range ps {
 		var it putItem
-		if err := p.prepare(&it); err != nil {
+		if err := p.prepare(&it, to); err != nil {
 			results[i].Err = err
 			continue
 		}
@@ -193,7 +233,9 @@ func checkTo(ctx context.Context, to To) error {
 	if ctx == nil {
 		return &FieldError{"ctx", nil, "must not be nil"}
 	}
-	if c, ok := to.(*Client); to == nil || (ok && c == nil) {
+	c, isClient := to.(*Client)
+	tx, isTx := to.(*Tx)
+	if to == nil || (isClient && c == nil) || (isTx && tx == nil) {
 		return &FieldError{"to", nil, "must not be nil"}
 	}
 	return nil
@@ -212,7 +254,7 @@ type wirePartial struct {
 func (p Partial[R]) EncodeMsgpack(enc *msgpack.Encoder) error {
 	// Whoever decodes it may put it, too: it is no longer new.
 	var it putItem
-	if err := p.prepare(&it); err != nil {
+	if err := p.prepare(&it, nil); err != nil {
 		return err
 	}
 	return enc.Encode(&wirePartial{it.queue, it.item.ID, it.item.Record, it.item.Due, it.item.Deadline})

@@ -327,7 +327,6 @@ func (q *Queue) Fail(ctx context.Context, id string, reason error) error {
 	if err != nil {
 		return fmt.Errorf("spool: encoding the failure of job %s: %w", id, err)
 	}
-	const week = 7 * 24 * time.Hour
 	return q.c.alter(ctx, q.name, "failing job", id, func(ctx context.Context, line string, n uint64) (string, error) {
 		return q.c.queue(q.name).Fail(ctx, line, n, id, body, week.Milliseconds())
 	})
@@ -346,3 +345,7 @@ func (q *Queue) usable() error {
 	}
 	return q.err
 }
+
+// Tag is what decides the slot of a queue's keys in a cluster, in braces: the user's keys that transactions of this queue
+// read and write begin with it, as in queue.Tag() + "/account/17". Outside of a cluster any key will do.
+func (q *Queue) Tag() string { return store.Tag(q.c.cfg.Prefix, q.name) }

@@ -137,5 +137,5 @@ func OnLoop(ctx context.Context, fn func()) error {
 func off(ctx context.Context, r *Run) context.Context {
 	away := *r
 	away.onLoop = false
-	return &runContext{ctx, &away}
+	return &runContext{ctx, &away, nil}
 }

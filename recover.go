@@ -41,13 +41,17 @@ func (c *courier) expelled(call *letter, err error) {
 	c.vacateLocked(call)
 	lost := len(c.runs)
 	for _, r := range c.runs {
-		c.loseLocked(r)
+		c.loseLocked(r, errLost)
 	}
+	dropped := c.dropCommitsLocked(call)
 	c.refused += call.Refused + len(call.Verdicts) + len(c.plain) + len(c.others)
 	refused := c.refused
 	c.plain, c.others, c.inCall, c.flying, c.seat = nil, nil, 0, false, nil
 	e.kickLocked(c)
 	e.mu.Unlock()
+	for _, r := range dropped {
+		c.conclude(r.tx, errLost)
+	}
 	e.log.Warn("this worker was declared dead; it starts anew", "queue", c.q.Name(), "running", lost, "refused", refused,
 		"err", fmt.Sprint(err))
 	e.signal()
@@ -56,12 +60,18 @@ func (c *courier) expelled(call *letter, err error) {
 var errLost = fmt.Errorf("%w: it has another owner", ErrAborted)
 
 // loseLocked: the run is no longer ours. Its handler is told; its slot stays taken until it has returned.
-func (c *courier) loseLocked(r *run) {
+func (c *courier) loseLocked(r *run, why error) {
 	c.forgetLocked(r)
 	r.lost = true
 	if r.cancel != nil {
-		r.cancel(errLost)
+		r.cancel(why)
 	}
+}
+
+// leftLocked tells Redis that the handler of a cancelled job has returned.
+func (c *courier) leftLocked(r *run) {
+	c.others = append(c.others, store.Verdict{ID: r.claim.ID, Token: r.claim.Token, Word: store.VerdictLeft})
+	c.kick()
 }
 
 // settleAccounts compares what Redis says this engine holds with what it runs: what it does not run is given back
@@ -113,7 +123,7 @@ func (c *courier) settleAccounts() {
 	}
 	for id, r := range c.runs {
 		if held[id] != r.claim.Token {
-			c.loseLocked(r)
+			c.loseLocked(r, errLost)
 			lost++
 		}
 	}

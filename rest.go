@@ -12,6 +12,9 @@ func (c *courier) rest() {
 			next = due
 		}
 	}
+	if len(c.commits) > 0 && c.full.Before(next) {
+		next = c.full
+	}
 	if stall := c.stallLocked(); !stall.IsZero() && stall.Before(next) {
 		// Not at once, should it be past: a runner may be on its way to what waits.
 		next = later(stall, time.Now().Add(stallTime/10))

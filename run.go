@@ -68,11 +68,15 @@ type runKey struct{}
 type runContext struct {
 	context.Context
 	run *Run
+	tx  *Tx // of the attempt, if it runs in one
 }
 
 func (c *runContext) Value(key any) any {
 	if _, ok := key.(runKey); ok {
 		return c.run
+	}
+	if _, ok := key.(txKey); ok && c.tx != nil {
+		return c.tx
 	}
 	return c.Context.Value(key)
 }
@@ -91,11 +95,14 @@ type run struct {
 	record  *store.Record
 	history store.History
 	started time.Time
+	tx      *runTx // of a transactional handler
 
 	// Guarded by engine.mu.
-	decided bool                    // it has its verdict, or has none to give: lost
-	lost    bool                    // it is no longer ours
-	cancel  context.CancelCauseFunc // set when it starts
+	decided    bool                    // it has its verdict, or has none to give: lost
+	lost       bool                    // it is no longer ours
+	cancel     context.CancelCauseFunc // set when it starts
+	committing bool                    // its verdict waits for, or is in, a commit
+	cancelled  bool                    // it was lost because the job was cancelled
 }
 
 // take fills in what can be told without decoding anything. The script has looked at the record's header.
@@ -116,6 +123,9 @@ func (r *run) take(c *courier, claim *store.Claim, now time.Time) {
 // says so.
 func (r *run) prepare() (verdict store.Verdict, ok bool) {
 	c := r.courier
+	if r.handler != nil {
+		return verdict, true // it was prepared for an earlier attempt
+	}
 	verdict = store.Verdict{ID: r.claim.ID, Token: r.claim.Token}
 	record, err := store.DecodeRecord(r.claim.Record)
 	if err == nil {
@@ -135,6 +145,9 @@ func (r *run) prepare() (verdict store.Verdict, ok bool) {
 	r.id, r.queue, r.fence, r.meta = store.UnpackID(r.claim.ID), c.q.Name(), r.claim.Fence, record.Extra.Meta
 	r.attempt, r.interruptions = r.history.Attempts+1, r.history.Interruptions
 	r.client, r.stopping, r.loop = c.e.client, c.e.stopping, c.e.loop
+	if cfg := r.handler.tx; cfg != nil {
+		r.tx = &runTx{r: r, cfg: cfg, count: cfg.Retry.Begin()}
+	}
 	return verdict, true
 }
 

@@ -18,6 +18,9 @@ func (e *engine) runner(l *lane) {
 			return
 		}
 		// The handler ended this goroutine. Its job ends like any other, and another runner takes over.
+		if r.tx != nil {
+			e.runHooks(r, r.tx.tx.end(errTxOver, false))
+		}
 		verdict := e.judge(r, &end)
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -43,14 +46,32 @@ func (e *engine) runner(l *lane) {
 		l.startLocked(e)
 		e.mu.Unlock()
 		verdict, ok := next.prepare()
+		commit := false
 		if ok {
 			r, end = next, ending{}
-			e.execute(r, &end)
-			verdict = e.judge(r, &end)
+			if r.tx != nil {
+				verdict, commit = e.conduct(r, &end)
+			} else {
+				e.execute(r, &end)
+				verdict = e.judge(r, &end)
+			}
 			r = nil
 		}
 		e.mu.Lock()
+		if commit && !next.decided {
+			// Its slot is free: the handler has returned. Should there be a conflict it comes back.
+			l.observeLocked(time.Since(next.started))
+			l.taken--
+			next.courier.commitLocked(next, verdict)
+			e.kickLocked(next.courier)
+			continue
+		}
 		e.concludeLocked(l, next, verdict)
+		if commit {
+			e.mu.Unlock()
+			e.runHooks(next, next.tx.tx.end(errTxOver, false)) // it was lost meanwhile
+			e.mu.Lock()
+		}
 	}
 }
 
@@ -79,7 +100,11 @@ func (e *engine) execute(r *run, end *ending) {
 		within = limited
 	}
 	r.started = time.Now()
-	r.handler.call(&runContext{within, &r.Run}, r.record.Args, end)
+	var tx *Tx
+	if r.tx != nil {
+		tx = r.tx.tx
+	}
+	r.handler.call(&runContext{within, &r.Run, tx}, r.record.Args, end)
 }
 
 // concludeLocked frees the slot and passes the verdict on.
@@ -93,6 +118,8 @@ func (e *engine) concludeLocked(l *lane, r *run, v store.Verdict) {
 		if v.Word != store.VerdictPark && v.Word != store.VerdictBack {
 			e.ran++
 		}
+	case r.cancelled:
+		c.leftLocked(r)
 	case r.lost && !r.started.IsZero():
 		// Refused here rather than there: that is counted all the same.
 		c.refused++

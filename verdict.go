@@ -16,6 +16,7 @@ const (
 	verdictRetryAfter
 	verdictSnooze
 	verdictCancelled
+	verdictKeep
 )
 
 // verdictError is an error that says what is to happen.
@@ -64,9 +65,32 @@ func Cancelled(err error) error {
 	return &verdictError{kind: verdictCancelled, err: err}
 }
 
+// KeepWrites fails with err, and commits: what the transaction has written, and the jobs it has put, take effect together
+// with the failure, where any other error drops them. The retry policy counts as for any error. In a handler without a
+// transaction there is nothing to keep. KeepWrites(nil) is nil. (A failure that was returned, not raised, in zc.twist.)
+func KeepWrites(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &verdictError{kind: verdictKeep, err: err}
+}
+
+// keptError is the error whose writes are to be kept, or nil.
+func keptError(err error) error {
+	for v := (*verdictError)(nil); errors.As(err, &v); err = v.err {
+		if v.kind == verdictKeep {
+			return v.err
+		}
+	}
+	return nil
+}
+
 // verdictOf splits an error into what it says is to happen and what it is about.
 func verdictOf(err error) (v *verdictError, about error) {
 	if errors.As(err, &v) {
+		if v.kind == verdictKeep {
+			return verdictOf(v.err) // what is to happen to the writes is another question
+		}
 		if v.err == nil {
 			return v, err
 		}

@@ -1,19 +1,19 @@
 -- leave: an engine goes, in order. What it still holds is swept like that of a dead one.
--- keys:    engines dying workers calls active ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor wake:thread wake:reactor
+-- keys:    engines dying workers calls active leaving ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor wake:thread wake:reactor
 -- args:    engine ('number:uuid'), its token range from, to
 -- returns: {'ok', now_ms} | {'gone', now_ms}
 -- moves:   engines -> nothing, or -> dying while it holds jobs
 -- repeat:  safe: 'gone' the second time
 -- bound:   constant
 -- with:    clock wake
-local engines, dying, workers, calls, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local ready, due, suspect = { KEYS[6], KEYS[7] }, { KEYS[8], KEYS[9] }, { KEYS[10], KEYS[11] }
-local wake = { KEYS[12], KEYS[13] }
+local engines, dying, workers, calls, active, leaving = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local ready, due, suspect = { KEYS[7], KEYS[8] }, { KEYS[9], KEYS[10] }, { KEYS[11], KEYS[12] }
+local wake = { KEYS[13], KEYS[14] }
 local engine, from, to = ARGV[1], ARGV[2], ARGV[3]
 
 if not call('ZSCORE', engines, engine) then return { 'gone', num(now) } end
 call('ZCARD', dying); call('HLEN', workers); call('HLEN', calls)
-local held = call('ZCOUNT', active, from, '(' .. to)
+local held = call('ZCOUNT', active, from, '(' .. to) + call('ZCOUNT', leaving, from, '(' .. to)
 local claimable = {}
 for lane = 1, 2 do
   local waits = call('ZRANGE', due[lane], '0', '0', 'WITHSCORES')[2]

@@ -16,6 +16,7 @@ var files embed.FS
 type Script struct {
 	Verb   string
 	Keys   []string // names of its keys, in the order of KEYS; "set" stands for one that the caller chooses
+	Open   bool     // keys of the caller's follow: the header ends its list with "..."
 	Source string
 }
 
@@ -53,6 +54,9 @@ func assemble(verb, prelude string) (Script, error) {
 		return Script{}, fmt.Errorf("no empty line after the header")
 	}
 	script := Script{Verb: verb, Keys: strings.Fields(Field(head, "keys"))}
+	if n := len(script.Keys); n > 0 && script.Keys[n-1] == "..." {
+		script.Keys, script.Open = script.Keys[:n-1], true
+	}
 	var source strings.Builder
 	source.WriteString(prelude)
 	// Comments cost nothing to run but are sent and hashed with every load.

@@ -1,19 +1,19 @@
 -- pull: take back a job that has not begun. It leaves no trace and may be put again.
--- keys:    lines lastcalls jobs history ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines watched done
+-- keys:    lines lastcalls jobs history checkpoints ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines watched done
 -- args:    line, number of the call, id
 -- returns: {'ok' | 'again', now_ms, word} | {'stale', now_ms}; word: 'done' | 'begun' | 'ended' | 'unknown'
 -- moves:   ready | due | suspect | parked -> nothing
 -- repeat:  safe: the number was applied before, the kept word comes back
 -- bound:   constant
 -- with:    clock record line withdraw
-local lines, lastcalls, jobs, history = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local ready, due, suspect = { t = KEYS[5], r = KEYS[6] }, { t = KEYS[7], r = KEYS[8] }, { t = KEYS[9], r = KEYS[10] }
-local parked, kinds, deadlines, watched, done = KEYS[11], KEYS[12], KEYS[13], KEYS[14], KEYS[15]
+local lines, lastcalls, jobs, history, checkpoints = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local ready, due, suspect = { t = KEYS[6], r = KEYS[7] }, { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }
+local parked, kinds, deadlines, watched, done = KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16]
 local line, number, id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 
 local reply, last = heard(lines, line, number)
 if reply then return reply end
-call('HLEN', history); call('ZCARD', kinds); call('ZCARD', deadlines); call('HLEN', watched); call('ZCARD', lastcalls)
+call('HLEN', history); call('HLEN', checkpoints); call('ZCARD', kinds); call('ZCARD', deadlines); call('HLEN', watched); call('ZCARD', lastcalls)
 local record = call('HGET', jobs, id)
 local word = call('ZSCORE', done, id) and 'ended' or 'unknown'
 -- A removing write comes first: taking back must work when memory is full.
@@ -24,6 +24,7 @@ if record then
     word = 'done'
     call('HDEL', jobs, id)
     call('HDEL', history, id)
+    call('HDEL', checkpoints, id)
     call('ZREM', deadlines, id)
     -- Who waits is told to look again, and learns that the id is unknown.
     local listeners = call('HGET', watched, id)

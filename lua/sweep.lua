@@ -1,23 +1,29 @@
 -- sweep: take a slice of what a dead engine held and give it to others.
--- keys:    dying workers calls jobs history active ready:thread ready:reactor suspect:thread suspect:reactor deadlines outcomes done watched quarantine faults wake:thread wake:reactor meta
+-- keys:    dying workers calls jobs history checkpoints active leaving ready:thread ready:reactor suspect:thread suspect:reactor deadlines outcomes done watched quarantine faults wake:thread wake:reactor meta
 -- args:    the dead engine ('number:uuid'), its token range from, to, largest slice, bytes of records to read,
 --          ms an aborted outcome is kept
 -- returns: {'ok', now_ms, moved, 'more' | 'done'} | {'gone', now_ms} if it is not dying
--- moves:   active -> ready (first interruption) | suspect (later ones) | done (more than its policy allows) | quarantine
+-- moves:   leaving -> nothing; active -> ready (first interruption) | suspect (later ones) | done (more than its policy allows) | quarantine
 --          (no sound record); the slice that finds nothing left drops the engine
 -- repeat:  safe: what was moved is no longer in the dead engine's range
 -- bound:   the slice, at most 100 jobs
 -- with:    clock record rank sentinel wake fetch settle isolate overdue
-local dying, workers, calls, jobs, history, active = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local ready, suspect = { t = KEYS[7], r = KEYS[8] }, { t = KEYS[9], r = KEYS[10] }
-local deadlines, outcomes, done, watched = KEYS[11], KEYS[12], KEYS[13], KEYS[14]
-local quarantine, faults, wake, meta = KEYS[15], KEYS[16], { t = KEYS[17], r = KEYS[18] }, KEYS[19]
+local dying, workers, calls, jobs, history, checkpoints, active, leaving = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local ready, suspect = { t = KEYS[9], r = KEYS[10] }, { t = KEYS[11], r = KEYS[12] }
+local deadlines, outcomes, done, watched = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
+local quarantine, faults, wake, meta = KEYS[17], KEYS[18], { t = KEYS[19], r = KEYS[20] }, KEYS[21]
 local engine, from, to = ARGV[1], ARGV[2], ARGV[3]
 local slice, bytes, keep = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
 if not call('ZSCORE', dying, engine) then return { 'gone', num(now) } end
 call('HLEN', workers); call('HLEN', calls)
 local ids = call('ZRANGEBYSCORE', active, from, '(' .. to, 'LIMIT', '0', num(slice))
+-- Handlers of cancelled jobs died with it.
+local left = #ids == 0 and call('ZRANGEBYSCORE', leaving, from, '(' .. to, 'LIMIT', '0', num(slice)) or {}
+if #left > 0 then
+  call('ZREM', leaving, unpack(left))
+  return { 'ok', num(now), '0', 'more' }
+end
 if #ids == 0 then
   call('ZREM', dying, engine)
   local known, uuid = string.match(engine, '^(%d+):(.*)$')
@@ -27,7 +33,7 @@ if #ids == 0 then
   call('HDEL', calls, engine)
   return { 'ok', num(now), '0', 'done' }
 end
-call('HLEN', outcomes); call('ZCARD', done); call('HLEN', watched); call('ZCARD', deadlines)
+call('HLEN', outcomes); call('HLEN', checkpoints); call('ZCARD', leaving); call('ZCARD', done); call('HLEN', watched); call('ZCARD', deadlines)
 call('ZCARD', quarantine); call('HLEN', faults); counters(meta, 'front', 'interrupted', 'aborted')
 for _, lane in ipairs({ 't', 'r' }) do
   call('ZCARD', ready[lane]); call('ZCARD', suspect[lane]); call('LLEN', wake[lane])

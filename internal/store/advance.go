@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Verdict says how a run ended. Its words are those of advance.lua.
 type Verdict struct {
@@ -15,6 +18,9 @@ type Verdict struct {
 	History []byte // retry: the job's past, or empty for unchanged
 	Task    string // park
 	Why     string // break
+	Cursor  []byte // point: where to go on from, or empty
+
+	Tx *Transaction // takes effect with it, or neither does
 }
 
 // The words of a verdict.
@@ -25,23 +31,36 @@ const (
 	VerdictBack  = "back"  // given back, uncounted
 	VerdictPark  = "park"  // nobody here knows the task
 	VerdictBreak = "break" // cannot be decoded
+	VerdictPoint = "point" // the writes so far take effect, the run goes on
+	VerdictLeft  = "left"  // the handler of a job that was cancelled has returned
 )
 
 // Fields is how many arguments a verdict takes in a call.
 func (v *Verdict) Fields() int {
+	if v.Tx != nil {
+		return 6 + v.Tx.Arguments()
+	}
 	switch v.Word {
 	case VerdictKeep, VerdictPark:
 		return 5
 	case VerdictRetry:
 		return 7
-	case VerdictBack, VerdictBreak:
+	case VerdictBack, VerdictBreak, VerdictPoint:
 		return 4
+	case VerdictLeft:
+		return 3
 	}
 	return 2
 }
 
 // Size is what a verdict counts towards the bytes of a call.
-func (v *Verdict) Size() int { return len(v.Outcome) + len(v.History) }
+func (v *Verdict) Size() int {
+	size := len(v.Outcome) + len(v.History) + len(v.Cursor)
+	if v.Tx != nil {
+		size += v.Tx.Size()
+	}
+	return size
+}
 
 // Advance is a numbered call of an engine: what it has finished, and what it has room for.
 type Advance struct {
@@ -73,7 +92,8 @@ type Advanced struct {
 	Again   bool // the call had been applied before: adopt what bears its token
 	Kept    uint64
 	Now     int64
-	Lost    []int // verdicts that came too late, by index
+	Lost    []int            // verdicts that came too late, by index
+	Refused map[int]*Refusal // transactions that took no effect, by index of their verdicts, whose runs go on
 	Claims  []Claim
 	More    [2]bool  // claimable work is left, by lane
 	NextDue [2]int64 // ms, 0 if none, by lane
@@ -81,14 +101,30 @@ type Advanced struct {
 
 // Advance finishes and claims. Plain verdicts must come first. The same number must carry the same call.
 func (q *Queue) Advance(ctx context.Context, a *Advance) (*Advanced, error) {
-	token := a.Engine.Token(a.Number)
-	args := make([]any, 0, 11+len(a.Kinds)+5*len(a.Verdicts))
-	plain := 0
-	for plain < len(a.Verdicts) && a.Verdicts[plain].Word == VerdictPlain {
-		plain++
+	reply, err := q.call(ctx, "advance", a.appendVerdicts(a.head()))
+	if err != nil {
+		return nil, err
 	}
-	args = append(args, a.Engine.name, a.Number, token, a.Thread, a.Reactor, bit(a.Suspect), CallBytes, a.Expired,
-		a.Refused, len(a.Kinds), len(a.Verdicts), plain)
+	return q.advanced(a, reply), nil
+}
+
+// plain is how many verdicts are plain; they come first.
+func (a *Advance) plain() int {
+	n := 0
+	for n < len(a.Verdicts) && a.Verdicts[n].Word == VerdictPlain {
+		n++
+	}
+	return n
+}
+
+// head is the arguments with which a call begins.
+func (a *Advance) head() []any {
+	args := make([]any, 0, 16+len(a.Kinds)+5*len(a.Verdicts))
+	return append(args, a.Engine.name, a.Number, a.Engine.Token(a.Number), a.Thread, a.Reactor, bit(a.Suspect), CallBytes,
+		a.Expired, a.Refused, len(a.Kinds), len(a.Verdicts), a.plain())
+}
+
+func (a *Advance) appendVerdicts(args []any) []any {
 	for _, kind := range a.Kinds {
 		args = append(args, kind)
 	}
@@ -98,7 +134,7 @@ func (q *Queue) Advance(ctx context.Context, a *Advance) (*Advanced, error) {
 	for i := range a.Verdicts {
 		args = append(args, a.Verdicts[i].Token)
 	}
-	for i := plain; i < len(a.Verdicts); i++ {
+	for i := a.plain(); i < len(a.Verdicts); i++ {
 		v := &a.Verdicts[i]
 		switch v.Word {
 		case VerdictKeep:
@@ -111,22 +147,29 @@ func (q *Queue) Advance(ctx context.Context, a *Advance) (*Advanced, error) {
 			args = append(args, v.Word, v.Head, v.Task)
 		case VerdictBreak:
 			args = append(args, v.Word, v.Why)
+		case VerdictPoint:
+			args = append(args, v.Word, v.Cursor)
+		case VerdictLeft:
+			args = append(args, v.Word)
 		}
 	}
-	reply, err := q.call(ctx, "advance", args)
-	if err != nil {
-		return nil, err
-	}
+	return args
+}
+
+// advanced reads the answer.
+func (q *Queue) advanced(a *Advance, reply []any) *Advanced {
 	if reply[0] == "again" {
-		return &Advanced{Again: true, Now: number(reply, 1), Lost: places(text(reply, 2))}, nil
+		lost, refused, _ := strings.Cut(text(reply, 2), "|")
+		return &Advanced{Again: true, Now: number(reply, 1), Lost: places(lost), Refused: refusals(refused)}
 	}
-	done := &Advanced{Now: number(reply, 1), Kept: uint64(number(reply, 2)), Lost: places(text(reply, 3))}
+	lost, refused, _ := strings.Cut(text(reply, 3), "|")
+	done := &Advanced{Now: number(reply, 1), Kept: uint64(number(reply, 2)), Lost: places(lost), Refused: refusals(refused)}
 	for lane := range 2 {
 		done.More[lane] = text(reply, 5+lane) == "1"
 		done.NextDue[lane] = number(reply, 7+lane)
 	}
-	done.Claims = claims(reply, 9, token, number(reply, 4))
-	return done, nil
+	done.Claims = claims(reply, 9, a.Engine.Token(a.Number), number(reply, 4))
+	return done
 }
 
 // Adopt asks again for what a call claimed whose answer was lost, from the skip-th on.

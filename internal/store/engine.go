@@ -48,7 +48,9 @@ type Pulse struct {
 	Held   int      // jobs the engine holds, as Redis sees it
 	Untidy bool     // something has had its time: Tidy
 	Late   bool     // a deadline has passed: Advance
+	Mail   bool     // the outbox is not empty: Outgoing
 	Dying  []string // engines to sweep
+	Gone   []Held   // jobs it held that were cancelled and whose handlers may still run
 	Parked []string // kinds ("t/task") of which jobs are parked
 }
 
@@ -61,13 +63,17 @@ func (q *Queue) Beat(ctx context.Context, e *Engine, deadAfter, judge int64) (*P
 		return nil, err
 	}
 	p := &Pulse{Now: number(reply, 1), Held: int(number(reply, 2)), Untidy: text(reply, 3) == "1", Late: text(reply, 4) == "1"}
-	dying := int(number(reply, 5))
-	for i := 6; i < len(reply); i++ {
-		if i-6 < dying {
-			p.Dying = append(p.Dying, text(reply, i))
-		} else {
-			p.Parked = append(p.Parked, text(reply, i))
-		}
+	p.Mail = text(reply, 5) == "1"
+	at := 7
+	for end := at + int(number(reply, 6)); at < end; at++ {
+		p.Dying = append(p.Dying, text(reply, at))
+	}
+	at++
+	for end := at + 2*int(number(reply, at-1)); at < end; at += 2 {
+		p.Gone = append(p.Gone, Held{ID: UnpackID(text(reply, at)), Token: number(reply, at+1)})
+	}
+	for ; at < len(reply); at++ {
+		p.Parked = append(p.Parked, text(reply, at))
 	}
 	return p, nil
 }
@@ -109,7 +115,7 @@ func (q *Queue) leftLying(ctx context.Context, turn int, now int64) func() (bool
 		return func() (bool, error) { return q.overdue(ctx, "due:"+lane, now) }
 	case 7:
 		return func() (bool, error) {
-			keys := []any{"exists", q.Key("parked"), q.Key("dying"), q.Key("suspect:thread"), q.Key("suspect:reactor")}
+			keys := []any{"exists", q.Key("parked"), q.Key("dying"), q.Key("suspect:thread"), q.Key("suspect:reactor"), q.Key("outgoing")}
 			n := redis.NewIntCmd(ctx, keys...)
 			err := q.store.rdb.Process(ctx, n)
 			return n.Val() > 0, err

@@ -11,7 +11,7 @@ import (
 // What must go on then goes on; what is refused is refused as a whole (k3).
 func TestFullMemory(t *testing.T) {
 	server := redistest.Start(t)
-	refused := map[string]bool{"put": true, "schedule": true, "edit": true}
+	refused := map[string]bool{"put": true, "schedule": true, "edit": true, "commit": true, "transact": true, "deliver": true}
 	on(t, server.Addr(), func(t *testing.T, b *bed) {
 		for verb := range scriptsOf(t) {
 			here := b.sub(t, verb)

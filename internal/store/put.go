@@ -88,6 +88,11 @@ func (q *Queue) Fail(ctx context.Context, line string, n uint64, id string, body
 	return q.change(ctx, "fail", line, n, PackID(id), body, keep)
 }
 
+// Cancel ends a job that has not ended: the body of an outcome, kept for so many ms.
+func (q *Queue) Cancel(ctx context.Context, line string, n uint64, id string, body []byte, keep int64) (string, error) {
+	return q.change(ctx, "cancel", line, n, PackID(id), body, keep)
+}
+
 func (q *Queue) change(ctx context.Context, verb string, args ...any) (string, error) {
 	reply, err := q.call(ctx, verb, args)
 	if err != nil {

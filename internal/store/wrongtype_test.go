@@ -2,6 +2,7 @@ package store
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,6 +41,50 @@ var scenes = map[string]func(t *testing.T, b *bed) func() error{
 		h, silent := b.engine(t), b.engine(t)
 		b.rewind(t, "engines", silent.name, 1)
 		return func() error { _, err := b.Beat(t.Context(), h.Engine, 2*hour, forEver); return err }
+	},
+	"commit": func(t *testing.T, b *bed) func() error {
+		h, a := b.rich(t)
+		for i, tx := range b.transactions(t) {
+			a.Verdicts[i+2].Tx = tx
+		}
+		return func() error { _, err := h.commit(t.Context(), a); return err }
+	},
+	"transact": func(t *testing.T, b *bed) func() error {
+		tx := b.transactions(t)[0]
+		return func() error {
+			_, err := b.Transact(t.Context(), "other", 1, tx)
+			return err
+		}
+	},
+	"read": func(t *testing.T, b *bed) func() error {
+		return func() error {
+			_, err := b.Ask(t.Context(), []Question{question("GET", b.mine("read"))})
+			return err
+		}
+	},
+	"cancel": func(t *testing.T, b *bed) func() error {
+		it := job(beginBy(hour))
+		b.put(t, it)
+		b.watch(t, it.ID)
+		b.engine(t).claim(t, 1)
+		return func() error { _, err := b.Cancel(t.Context(), "other", 1, it.ID, []byte{0x80}, hour); return err }
+	},
+	"outgoing": func(t *testing.T, b *bed) func() error {
+		b.does(t, b.deal().send("far", job()))
+		return func() error { _, err := b.Outgoing(t.Context(), 0); return err }
+	},
+	"deliver": func(t *testing.T, b *bed) func() error {
+		b.ended(t)
+		var outs []Out
+		for i, it := range []Item{job(), job(reactor), job(later(hour), beginBy(1)), job(reactor, later(hour))} {
+			outs = append(outs, Out{ID: strconv.Itoa(i), To: b.Name(), Item: it})
+		}
+		return func() error { _, err := b.Deliver(t.Context(), outs); return err }
+	},
+	"delivered": func(t *testing.T, b *bed) func() error {
+		b.does(t, b.deal().send("far", job(), job()))
+		outs := b.outgoing(t)
+		return func() error { _, err := b.Delivered(t.Context(), outs); return err }
 	},
 	"count": func(t *testing.T, b *bed) func() error {
 		return func() error { _, err := b.Count(t.Context()); return err }

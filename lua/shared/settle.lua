@@ -2,7 +2,7 @@
 -- An outcome begins with a text header (docs/wire.md):
 --   1 format '1'   2 kind 's' 'f' 'c' 'e' 'a'   3 'o' own id   4-9 attempts   10-13 interruptions   14-26 end in ms
 --   27-29 length of the task's name   30-45 digest, only with 'o'; then the task's name, then msgpack
--- needs: jobs, history, deadlines, outcomes, done, watched
+-- needs: jobs, history, checkpoints, deadlines, outcomes, done, watched
 local watchers_keep = 60000
 local function ending(kind, record, past)
   local own = digest(record)
@@ -13,6 +13,7 @@ end
 local silent = '1s-0000010000' .. '0000000000000' .. '000'
 local function part(ids, endings, keeps, from, to)
   if call('HLEN', history) > 0 then call('HDEL', history, unpack(ids, from, to)) end
+  if call('HLEN', checkpoints) > 0 then call('HDEL', checkpoints, unpack(ids, from, to)) end
   if call('ZCARD', deadlines) > 0 then call('ZREM', deadlines, unpack(ids, from, to)) end
   local channels = call('HLEN', watched) > 0 and call('HMGET', watched, unpack(ids, from, to))
   local at, fields, clock, told = string.format('%013.0f', now), {}, {}, {}

@@ -1,0 +1,45 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spooljobs/spool/internal/codec"
+	"github.com/spooljobs/spool/internal/store"
+)
+
+// week is how long outcomes are kept of jobs that were ended from outside.
+const week = 7 * 24 * time.Hour
+
+// Cancel ends a job that has not ended: its outcome is cancelled, kept for seven days, with the reason if one is given. The
+// answer is definite. Nil: it is cancelled; of a job that runs in a transaction nothing was written and nothing will be.
+// ErrBadState: too late, it has ended; what it wrote has taken effect. ErrUnknown: nothing is stored under the id, or it
+// ended and left nothing.
+//
+// If it runs, its context ends, with ErrCancelled as the cause, at the latest with its worker's next beat. The slot stays
+// taken until the handler returns; what the handler of a plain job does until then it does. A second call finds the job
+// ended. ErrUnsure, where the answer was lost and waiting for it given up: ask again.
+func (j *Job[R]) Cancel(ctx context.Context, reason ...error) error {
+	if j == nil || j.id == "" || j.client == nil {
+		return &FieldError{"Job", nil, "must come from Put or Task.Job"}
+	}
+	if err := errors.Join(checkName("Job: queue", j.queue, maxQueueName), checkID(j.id)); err != nil {
+		return err
+	}
+	return j.client.cancel(ctx, j.queue, j.id, errors.Join(reason...))
+}
+
+func (c *Client) cancel(ctx context.Context, queue, id string, reason error) error {
+	var body store.OutcomeBody
+	if reason != nil {
+		body.Failure = failureOf(reason).Encode()
+	}
+	b, err := codec.Marshal(&body)
+	if err != nil {
+		return &FieldError{"reason", reason, "cannot be encoded"}
+	}
+	return c.alter(ctx, queue, "cancelling", id, func(ctx context.Context, line string, n uint64) (string, error) {
+		return c.queue(queue).Cancel(ctx, line, n, id, b, week.Milliseconds())
+	})
+}

@@ -1,0 +1,97 @@
+-- verdict: how runs end. A verdict counts if its run still owns the job; the places of the others are noted in lost.
+-- needs: the keys of advance, keep_expired, first (the place of the first id), verdicts, plain
+local lost, owned, words, fields = {}, {}, {}, {}
+local tally = { succeeded = 0, failed = 0, cancelled = 0, expired = 0, retried = 0, lost = 0 }
+local tallies = { s = 'succeeded', f = 'failed', c = 'cancelled', e = 'expired' }
+local lengths = { keep = 2, retry = 4, back = 1, park = 2, ['break'] = 1, point = 1, left = 0 }
+local ended, endings, keeps = {}, {}, {}
+local function finish(id, outcome, keep, count)
+  ended[#ended + 1], endings[#endings + 1], keeps[#keeps + 1] = id, outcome, keep
+  tally[count] = tally[count] + 1
+end
+-- A job that was interrupted more than once waits among the suspects, also when it comes back in order.
+local function doubtful(past) return dated(past) and tonumber(string.sub(past, 7, 10)) > 1 end
+local function again(id, head, past)
+  local lane = string.sub(head, 2, 2)
+  if pasts > 0 and doubtful(past or call('HGET', history, id)) then
+    call('ZADD', suspect[lane], rank(head, front(meta, 1) + 1), id)
+    mark(wake[lane])
+  else
+    call('ZADD', ready[lane], rank(head, front(meta, 1) + 1), id)
+  end
+end
+-- Which verdicts count? It returns the place behind the last one's fields.
+local function weigh()
+  local at = first + 2 * verdicts
+  if verdicts == 0 then return at end
+  for i = plain + 1, verdicts do
+    words[i], fields[i] = ARGV[at], at + 1
+    at = at + 1 + lengths[words[i]]
+  end
+  local scores = call('ZMSCORE', active, unpack(ARGV, first, first + verdicts - 1))
+  for i = 1, verdicts do
+    local score, mine = scores[i], ARGV[first + verdicts + i - 1]
+    owned[i] = words[i] ~= 'left' and (score == mine or (score and tonumber(score) == tonumber(mine))) or false
+    if not owned[i] then
+      if words[i] ~= 'left' then lost[#lost + 1] = num(i) end
+      -- The handler of a cancelled job has returned.
+      local left = call('ZSCORE', leaving, ARGV[first + i - 1])
+      if left and tonumber(left) == tonumber(mine) then call('ZREM', leaving, ARGV[first + i - 1]) end
+    end
+  end
+  return at
+end
+local function conclude(id, word, at)
+  if word == 'keep' then
+    local outcome = ARGV[at]
+    finish(id, outcome, tonumber(ARGV[at + 1]), tallies[string.sub(outcome, 2, 2)])
+  elseif word == 'retry' then
+    local head, wait, past, late = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
+    local limit = string.sub(head, 6, 6) == 'd' and (tonumber(call('ZSCORE', deadlines, id) or 0))
+    if limit and late ~= '' and limit < now + wait then
+      finish(id, late, keep_expired, tallies[string.sub(late, 2, 2)])
+    else
+      if past ~= '' then call('HSET', history, id, past); pasts = pasts + 1 end
+      if wait > 0 then
+        call('ZADD', due[string.sub(head, 2, 2)], num(now + wait), id)
+      else
+        again(id, head, past ~= '' and past)
+      end
+      tally.retried = tally.retried + 1
+    end
+  elseif word == 'back' then
+    local head = ARGV[at]
+    if head == '' then head = call('HGET', jobs, id) end
+    if sound(head) then
+      again(id, head)
+      overdue(id, head)
+    else
+      isolate(id, head and 'the header of the record cannot be read' or 'the record is missing')
+    end
+  elseif word == 'park' then
+    local head, task = ARGV[at], ARGV[at + 1]
+    call('ZADD', parked, rank(head, front(meta, 1) + 1), id)
+    call('ZADD', kinds, '0', string.sub(head, 2, 2) .. '/' .. task .. '/' .. id)
+    overdue(id, head)
+  elseif word == 'point' then
+    if ARGV[at] ~= '' then call('HSET', checkpoints, id, ARGV[at]) end
+  else
+    isolate(id, ARGV[at])
+  end
+end
+-- Applies the verdicts that count; all but checkpoints end the run.
+local function apply()
+  local over = {}
+  for i = 1, verdicts do
+    if owned[i] and words[i] ~= 'point' then over[#over + 1] = ARGV[first + i - 1] end
+  end
+  if #over > 0 then call('ZREM', active, unpack(over)) end
+  for i = 1, verdicts do
+    local id = ARGV[first + i - 1]
+    if owned[i] and i > plain then
+      conclude(id, words[i], fields[i])
+    elseif owned[i] then
+      finish(id, silent, 0, 'succeeded')
+    end
+  end
+end

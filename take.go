@@ -1,0 +1,100 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/spooljobs/spool/internal/codec"
+	"github.com/spooljobs/spool/internal/store"
+	"github.com/spooljobs/spool/internal/txn"
+)
+
+// Outcome is how a job ended. Err is nil for a success, else a *failure.Failure.
+type Outcome[R any] struct {
+	JobID string
+	Value R
+	Err   error
+}
+
+// Take reads a job's outcome in a transaction and takes it away: it is deleted when, and only if, the transaction commits.
+// Read again before that, it is there again. There are three answers: an outcome; ErrIncomplete, the job has not ended;
+// ErrUnknown, nothing is stored under the id: it was never put, or left nothing, or its outcome was taken or has had its
+// time. A failure of the job is part of the outcome and no error here: the reader's transaction goes on.
+// (TransactionalScheduler.get_result of dm.zodb.asynchronous.)
+//
+// In a cluster the job's queue must be the transaction's.
+func (j *Job[R]) Take(ctx context.Context, tx *Tx) (Outcome[R], error) {
+	var out Outcome[R]
+	if j == nil || j.id == "" {
+		return out, &FieldError{"Job", nil, "must come from Put or Task.Job"}
+	}
+	if err := errors.Join(checkName("Job: queue", j.queue, maxQueueName), checkID(j.id)); err != nil {
+		return out, err
+	}
+	if err := tx.usable(ctx); err != nil {
+		return out, err
+	}
+	if _, cluster := tx.c.rdb.(*redis.ClusterClient); cluster && j.queue != tx.queue {
+		return out, &FieldError{"Job: queue", j.queue, "must be the transaction's, " + tx.queue + ": the other is another slot of the cluster"}
+	}
+	q, id := tx.c.queue(j.queue), store.PackID(j.id)
+	out.JobID = j.id
+	stored, err := tx.own(ctx, "HGET", q.Key("outcomes"), id)
+	if err != nil {
+		return out, err
+	}
+	text, ok := stored.(string)
+	if !ok {
+		lives, err := tx.own(ctx, "HEXISTS", q.Key("jobs"), id)
+		switch {
+		case err != nil:
+			return out, err
+		case lives == int64(1):
+			return out, fmt.Errorf("%w: job %s", ErrIncomplete, j.id)
+		}
+		return out, fmt.Errorf("%w: taking the outcome of %q", ErrUnknown, j.id)
+	}
+	o, err := store.DecodeOutcome(text)
+	if err != nil {
+		return out, fmt.Errorf("spool: job %s: %w", j.id, err)
+	}
+	if o.Kind != store.Succeeded {
+		out.Err = outcomeFailure(j.id, o, j.known)
+	} else if len(o.Body.Result) > 0 {
+		if err := codec.Unmarshal(o.Body.Result, &out.Value); err != nil {
+			return out, fmt.Errorf("spool: decoding the result of job %s: %w", j.id, err)
+		}
+	}
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	tx.taken = append(tx.taken, [][]string{{"HDEL", q.Key("outcomes"), id}, {"ZREM", q.Key("done"), id}}...)
+	return out, nil
+}
+
+// Forget deletes a job's outcome now. If nothing is stored under the id it changes nothing; a job that has not ended is
+// ErrIncomplete.
+func (j *Job[R]) Forget(ctx context.Context) error {
+	if j == nil || j.id == "" || j.client == nil {
+		return &FieldError{"Job", nil, "must come from Put or Task.Job"}
+	}
+	err := j.client.Transact(ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := j.Take(ctx, tx)
+		return err
+	}, TxConfig{Queue: j.queue})
+	if errors.Is(err, ErrUnknown) {
+		return nil
+	}
+	return err
+}
+
+// own reads a key of Spool's own.
+func (tx *Tx) own(ctx context.Context, args ...any) (any, error) {
+	command, err := txn.Parse(args...)
+	if err != nil {
+		return nil, err
+	}
+	return tx.perform(ctx, command)
+}

@@ -1,0 +1,507 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/spooljobs/spool/internal/store"
+	"github.com/spooljobs/spool/retry"
+)
+
+// TxConfig is how a transaction differs from the default. The zero value is the default.
+type TxConfig struct {
+	// Queue is the queue whose slot the transaction lives in: in a cluster all its keys bear that queue's tag, and jobs put
+	// into that queue are part of the commit; those for others go by the outbox. In a handler it is the job's queue.
+	// Defaults to DefaultQueue.
+	Queue string
+	// Retry says what is run again. Defaults to retry.Common(): five attempts that end in a conflict, at once after each;
+	// after disconnects always, waiting 5, 10 ... 60 s.
+	Retry retry.Policy
+	// Debug is called before an error that is not transient, or a panic, aborts the transaction, while it can still be
+	// looked at. Defaults to nothing.
+	Debug func(ctx context.Context, tx *Tx, err error)
+	// Who and What describe the transaction in the log and in the stream Audit. Default to nothing.
+	Who, What string
+	// Audit is the key of a stream that each commit appends an entry to, with the fields who and what, in the same step.
+	// Defaults to none.
+	Audit string
+}
+
+func (cfg TxConfig) withDefaults() (TxConfig, error) {
+	if cfg.Queue == "" {
+		cfg.Queue = DefaultQueue
+	}
+	if err := checkName("TxConfig.Queue", cfg.Queue, maxQueueName); err != nil {
+		return cfg, err
+	}
+	if err := cfg.Retry.Check(); err != nil {
+		return cfg, &FieldError{"TxConfig.Retry", fmt.Sprintf("%+v", cfg.Retry.Conflicts), err.Error()}
+	}
+	return cfg, nil
+}
+
+func oneConfig(cfg []TxConfig) (TxConfig, error) {
+	switch len(cfg) {
+	case 0:
+		return TxConfig{}.withDefaults()
+	case 1:
+		return cfg[0].withDefaults()
+	}
+	return TxConfig{}, &FieldError{"TxConfig", len(cfg), "may be given once"}
+}
+
+// Transact runs fn in a transaction and commits it: all it writes takes effect at once, or nothing. An error of fn drops
+// everything and comes back as it is; KeepWrites(err) commits and comes back as err. A function that touches nothing
+// stored takes no connection.
+//
+// If what fn has read was changed by others before the commit, that is a conflict, and fn runs again, at once, on fresh
+// reads: it must be able to. ErrConflict says that it did so as often as the policy allows. An error or a panic of fn that
+// follows from reads which no longer hold is a conflict, too. After a disconnect fn runs again, after a wait; the answer to
+// a commit that was lost is settled first, so that nothing takes effect twice. ErrFull is waited out like a disconnect.
+// If ctx ends, its cause comes back; ErrUnsure says that the fate of the commit was not known then.
+//
+// In the function of another transaction of the same client, or in a HandleTx handler, given its context, fn joins that
+// one: it is part of it and nothing is committed before it is. The configuration then counts for nothing.
+//
+// (The loop is that of zc.twist and of dm.zodb.asynchronous: conflicts at once, disconnects after 5, 10 ... 60 s.)
+func (c *Client) Transact(ctx context.Context, fn func(ctx context.Context, tx *Tx) error, cfg ...TxConfig) error {
+	if ctx == nil {
+		return &FieldError{"ctx", nil, "must not be nil"}
+	}
+	if fn == nil {
+		return &FieldError{"function", nil, "must not be nil"}
+	}
+	one, err := oneConfig(cfg)
+	if err != nil {
+		return err
+	}
+	if tx := joined(ctx, c); tx != nil {
+		return fn(ctx, tx)
+	}
+	if c.life.Err() != nil {
+		return ErrClosed
+	}
+	b := &bare{c: c, cfg: one, count: one.Retry.Begin()}
+	return b.run(ctx, fn)
+}
+
+// bare is a transaction that is no job's.
+type bare struct {
+	c     *Client
+	cfg   TxConfig
+	count *retry.Count
+	tries atomic.Int32
+	begun bool // a connection was given to it before
+	link  *link
+	fate  []string // contested keys that the last attempt read
+}
+
+func (b *bare) job() *run { return nil }
+
+func (b *bare) await(ctx context.Context, fn func(ctx context.Context) error) error {
+	_, err := Await(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) })
+	return err
+}
+
+// open takes a connection, which the attempt holds to its end. That is no attempt as long as it waits.
+func (b *bare) open(ctx context.Context, key string) error {
+	if b.link != nil {
+		return nil
+	}
+	if !b.begun {
+		b.tries.Add(-1)
+		defer b.tries.Add(1)
+	}
+	return b.await(ctx, func(ctx context.Context) (err error) {
+		b.link, err = b.c.conns.take(ctx, key)
+		b.begun = b.begun || err == nil
+		return err
+	})
+}
+
+// ended says how an attempt ended, beside its error.
+type ended int
+
+const (
+	endedForGood ended = iota
+	endedConflict
+	endedDisconnect
+	endedTrouble
+	endedAgain // run again, at once: the wait was before
+)
+
+func (b *bare) run(ctx context.Context, fn func(context.Context, *Tx) error) error {
+	for {
+		b.tries.Add(1)
+		tx := &Tx{c: b.c, queue: b.cfg.Queue, owner: b, tries: &b.tries}
+		if len(b.fate) > 0 {
+			tx.queueUp(ctx, b.c.turns.contested(b.fate, nil))
+		}
+		how, err := b.attempt(ctx, tx, fn)
+		var wait time.Duration
+		again := false
+		switch how {
+		case endedConflict:
+			wait, again = b.count.Conflict()
+		case endedDisconnect:
+			wait, again = b.count.Disconnect()
+		case endedTrouble:
+			wait, again = b.count.Trouble()
+		case endedAgain:
+			again = true
+		}
+		if !again || tx.partial {
+			return err
+		}
+		level := slog.LevelDebug
+		if wait > 0 {
+			level = slog.LevelError // somebody waits
+		}
+		b.c.cfg.Logger.LogAttrs(ctx, level, "retrying a transaction", slog.Int("attempt", tx.Attempts()), slog.Duration("after", wait),
+			slog.String("who", b.cfg.Who), slog.String("what", b.cfg.What), slog.Any("err", err))
+		if err := b.pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *bare) pause(ctx context.Context, wait time.Duration) error {
+	if wait <= 0 && ctx.Err() == nil && b.c.life.Err() == nil {
+		return nil
+	}
+	return b.await(ctx, func(ctx context.Context) error {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-b.c.life.Done():
+			return ErrClosed
+		}
+	})
+}
+
+// attempt runs the function once and commits.
+func (b *bare) attempt(ctx context.Context, tx *Tx, fn func(context.Context, *Tx) error) (how ended, err error) {
+	within := &txContext{ctx, tx}
+	committed := false
+	defer func() {
+		b.fate = tx.contestedReads()
+		for _, hook := range tx.end(errTxOver, committed) {
+			hook(ctx)
+		}
+		b.link.release()
+		b.link = nil
+	}()
+	err = guarded(within, tx, fn)
+	kept := keptError(err)
+	if err == nil || kept != nil {
+		how, err := b.finish(within, tx)
+		if committed = err == nil; committed {
+			b.c.commits.Add(1)
+			return how, kept
+		}
+		return how, err
+	}
+	how, err = b.judge(ctx, tx, err)
+	if how == endedForGood {
+		if b.cfg.Debug != nil && ctx.Err() == nil {
+			b.cfg.Debug(within, tx, err)
+		}
+		if p := (*panicked)(nil); errors.As(err, &p) {
+			panic(p.value)
+		}
+	}
+	return how, err
+}
+
+// panicked is a panic of the function, kept until it is known whether its reads hold.
+type panicked struct {
+	value any
+	stack []byte
+}
+
+func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+
+// guarded calls the function.
+func guarded(ctx context.Context, tx *Tx, fn func(context.Context, *Tx) error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicked{v, debug.Stack()}
+		}
+	}()
+	return fn(ctx, tx)
+}
+
+// judge says what an error of the function means.
+func (b *bare) judge(ctx context.Context, tx *Tx, err error) (ended, error) {
+	switch {
+	case ctx.Err() != nil:
+		return endedForGood, err
+	case errors.Is(err, ErrConflict):
+		b.conflict(nil)
+		return endedConflict, err
+	case errors.Is(err, ErrDisconnected), errors.Is(err, ErrFull):
+		return endedDisconnect, err
+	}
+	holds, keys, asked := tx.holds(ctx)
+	switch {
+	case asked != nil && ctx.Err() == nil && b.c.life.Err() == nil:
+		return endedDisconnect, asked
+	case asked == nil && !holds:
+		b.conflict(keys)
+		return endedConflict, conflictOver(keys)
+	}
+	return endedForGood, err
+}
+
+func (b *bare) conflict(keys []string) {
+	b.c.conflicts.Add(1)
+	b.c.turns.contest(keys)
+}
+
+func conflictOver(keys []string) error {
+	if len(keys) == 0 {
+		return ErrConflict
+	}
+	return fmt.Errorf("%w: %q", ErrConflict, keys)
+}
+
+// contestedReads is what the transaction has read that others want, too.
+func (tx *Tx) contestedReads() []string {
+	tx.mu.Lock()
+	var keys []string
+	for _, r := range tx.log.Reads() {
+		keys = append(keys, r.Keys...)
+	}
+	tx.mu.Unlock()
+	return tx.c.turns.contested(keys, nil)
+}
+
+// commit is a commit in the middle.
+func (b *bare) commit(ctx context.Context, tx *Tx, cursor []byte) error {
+	if cursor != nil {
+		return errNoCursor
+	}
+	_, err := b.finish(ctx, tx)
+	return err
+}
+
+// finish makes what the transaction has written take effect.
+func (b *bare) finish(ctx context.Context, tx *Tx) (how ended, err error) {
+	if err := b.describe(ctx, tx); err != nil {
+		return endedForGood, err
+	}
+	t := tx.transaction()
+	if t == nil {
+		return endedForGood, nil
+	}
+	if len(t.Writes)+len(t.Puts)+len(t.Outs) == 0 {
+		return b.confirm(ctx, tx)
+	}
+	err = b.await(ctx, func(ctx context.Context) error {
+		how, err = b.tell(ctx, t)
+		return err
+	})
+	if err == nil && len(t.Outs) > 0 {
+		b.c.post(b.cfg.Queue)
+	}
+	return how, err
+}
+
+// describe appends to the audit stream, if there is one and something is written.
+func (b *bare) describe(ctx context.Context, tx *Tx) error {
+	tx.mu.Lock()
+	writes := len(tx.log.Writes())+len(tx.puts)+len(tx.outs) > 0
+	tx.mu.Unlock()
+	if b.cfg.Audit == "" || !writes {
+		return nil
+	}
+	return tx.Do(ctx, "XADD", b.cfg.Audit, "*", "who", b.cfg.Who, "what", b.cfg.What).Err()
+}
+
+// confirm sees to it that what a transaction that only reads has read is of one moment. One call is.
+func (b *bare) confirm(ctx context.Context, tx *Tx) (ended, error) {
+	tx.mu.Lock()
+	asks := tx.asks
+	tx.mu.Unlock()
+	if asks <= 1 {
+		return endedForGood, nil
+	}
+	var holds bool
+	var keys []string
+	err := b.await(ctx, func(ctx context.Context) (err error) {
+		holds, keys, err = tx.holds(ctx)
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrDisconnected):
+		return endedDisconnect, err
+	case err != nil:
+		return endedForGood, err
+	case !holds:
+		b.conflict(keys)
+		return endedConflict, conflictOver(keys)
+	}
+	return endedForGood, nil
+}
+
+// tell commits by WATCH, a second look at all reads, and one script as the only command of a MULTI. That a watched key was
+// touched is no conflict while what was read of it is as it was: the look is repeated. (Late watching: no connection is
+// needed before the function has returned, and the keys are watched for two round trips only.)
+func (b *bare) tell(ctx context.Context, t *store.Transaction) (ended, error) {
+	q := b.c.queue(b.cfg.Queue)
+	line := b.c.txLine(b.cfg.Queue)
+	for {
+		line.number++
+		refusal, changed, err := b.once(ctx, q, line, t)
+		if store.MaybeExecuted(err) {
+			// Did it? The answer comes by its number, which is closed if it did not.
+			b.link.release()
+			b.link = nil
+			var applied bool
+			if applied, refusal, err = b.settle(ctx, q, line); err != nil {
+				return endedForGood, err // the line is given up with the call
+			}
+			if !applied {
+				b.c.giveLine(b.cfg.Queue, line)
+				return endedAgain, fmt.Errorf("%w: committing", ErrDisconnected)
+			}
+			err = nil
+		}
+		switch {
+		case errors.Is(err, store.ErrTouched) && ctx.Err() == nil:
+			continue
+		case errors.Is(err, store.ErrTouched):
+			err = context.Cause(ctx)
+		case errors.Is(err, store.ErrFull):
+			// The finished transaction waits: the function runs again only if its reads have changed.
+			if wait, again := b.count.Disconnect(); again {
+				if err := b.pause(ctx, wait); err != nil {
+					return endedForGood, err
+				}
+				continue
+			}
+		}
+		b.c.giveLine(b.cfg.Queue, line)
+		switch {
+		case errors.Is(err, store.ErrAway):
+			return endedDisconnect, b.c.away("committing", err)
+		case err != nil:
+			return endedTrouble, b.c.away("committing", err)
+		case changed >= 0:
+			b.conflict(t.Reads[changed].Keys)
+			return endedConflict, conflictOver(t.Reads[changed].Keys)
+		case refusal != nil:
+			return endedForGood, refusalError(refusal, t)
+		}
+		return endedForGood, nil
+	}
+}
+
+// once looks and commits, one time.
+func (b *bare) once(ctx context.Context, q *store.Queue, line *txLine, t *store.Transaction) (refusal *store.Refusal, changed int, err error) {
+	if b.link == nil {
+		key := q.Key("lines")
+		if b.link, err = b.c.conns.take(ctx, key); err != nil {
+			return nil, -1, err
+		}
+	}
+	if changed, err = q.Look(ctx, b.link.conn, t); err != nil || changed >= 0 {
+		if errors.Is(err, store.ErrAway) {
+			err = &store.AwayError{Err: err} // nothing was done yet, whatever became of the question
+		}
+		return nil, changed, err
+	}
+	refusal, err = q.TransactWatched(ctx, b.link.conn, line.id, line.number, t)
+	return refusal, -1, err
+}
+
+// settle asks what became of a commit whose answer was lost.
+func (b *bare) settle(ctx context.Context, q *store.Queue, line *txLine) (applied bool, refusal *store.Refusal, err error) {
+	for {
+		wait, again := b.count.Disconnect()
+		if !again {
+			return false, nil, fmt.Errorf("%w: committing", ErrUnsure)
+		}
+		if err := b.pause(ctx, wait); err != nil {
+			return false, nil, fmt.Errorf("%w: committing: %w", ErrUnsure, err)
+		}
+		applied, refusal, err = q.Settle(ctx, line.id, line.number)
+		switch {
+		case err == nil:
+			return applied, refusal, nil
+		case !errors.Is(err, store.ErrAway):
+			return false, nil, fmt.Errorf("%w: committing: %w", ErrUnsure, err)
+		}
+	}
+}
+
+// refusalError says in the public words why a transaction took no effect.
+func refusalError(r *store.Refusal, t *store.Transaction) error {
+	switch {
+	case r.Word == store.RefusedConflict && r.Index < len(t.Reads):
+		return conflictOver(t.Reads[r.Index].Keys)
+	case r.Word == store.RefusedPut && r.Index < len(t.Puts):
+		return fmt.Errorf("%w: %q", ErrIDTaken, t.Puts[r.Index].ID)
+	case r.Word == store.RefusedCheck && r.Index < len(t.Checks):
+		return checkError(t.Checks[r.Index].Kind, t.Checks[r.Index].Args)
+	case r.Word == store.RefusedBroken && r.Index < len(t.Writes):
+		return fmt.Errorf("%w: %s: %s", ErrBrokenCommit, t.Writes[r.Index][0], r.Reason)
+	}
+	return fmt.Errorf("spool: a transaction was refused: %s %d", r.Word, r.Index)
+}
+
+// checkError says what a write would have failed of.
+func checkError(kind string, args []string) error {
+	key := args[0]
+	switch kind {
+	case "type":
+		return &FieldError{"key", key, "holds another type than " + args[1] + "; nothing was written"}
+	case "lset":
+		return &FieldError{"key", key, "is a list without an index " + args[1] + ", or no list; nothing was written"}
+	case "hint", "hfloat":
+		return &FieldError{"key", key, "has a field " + args[1] + " that is no number in range, or is no hash; nothing was written"}
+	}
+	return &FieldError{"key", key, "holds no number in range; nothing was written"}
+}
+
+// txLine is a line of numbered transactions of a client. One transaction at a time has it.
+type txLine struct {
+	id     string
+	number uint64
+}
+
+func (c *Client) txLine(queue string) *txLine {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	free := c.txLines[queue]
+	if len(free) == 0 {
+		return &txLine{id: uuid.NewString()}
+	}
+	line := free[len(free)-1]
+	c.txLines[queue] = slices.Delete(free, len(free)-1, len(free))
+	return line
+}
+
+func (c *Client) giveLine(queue string, line *txLine) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.txLines[queue] = append(c.txLines[queue], line)
+}
+
+// Transactions tells how many transactions of this client have committed, those of its workers' jobs included, and how
+// many conflicts there were.
+func (c *Client) Transactions() (commits, conflicts int64) {
+	return c.commits.Load(), c.conflicts.Load()
+}
