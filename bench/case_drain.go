@@ -47,7 +47,7 @@ func (r *Run) work(ctx context.Context, side Broker, addr string, total, n int) 
 	defer fail(nil)
 	book := newLedger(total, n, r.Point.Slots)
 	stop, err := broker.Work(ctx, WorkConfig{
-		Slots: r.Point.Slots, Queues: []string{mainQueue}, Handle: book.handle, Fail: fail,
+		Slots: r.Point.Slots, Queues: []string{mainQueue}, Handle: book.handle, Try: book.try, Fail: fail,
 	})
 	if err != nil {
 		return err
@@ -56,6 +56,9 @@ func (r *Run) work(ctx context.Context, side Broker, addr string, total, n int) 
 	book.release()
 	if err = errors.Join(err, stop()); err != nil {
 		return err
+	}
+	if t, ok := broker.(transactor); ok {
+		r.Commits, r.Conflicts = t.Transactions()
 	}
 	left, err := side.Unfinished(ctx)
 	if err != nil {

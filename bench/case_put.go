@@ -82,7 +82,7 @@ func (r *Run) put(ctx context.Context, do func(context.Context, Broker, [][]byte
 
 // settle drains the n jobs that are there and checks that each came out once.
 func (r *Run) settle(ctx context.Context, side Broker) error {
-	p := newRun(r.Params, Point{Slots: 100}, r.Peer.Name(), r.Server, r.Log)
+	p := newRun(r.Params, Point{Slots: 100}, r.Peer, r.Server, r.Log)
 	if err := p.work(ctx, side, r.Server.Addr, r.N, r.N); err != nil {
 		return fmt.Errorf("draining afterwards: %w", err)
 	}

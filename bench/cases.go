@@ -9,6 +9,9 @@ type Case struct {
 	Defaults func(*Params)
 	// Points are the settings to measure at, in order.
 	Points func(Params) []Point
+	// Rows are the peers that are measured where one is asked for; none if the
+	// case means nothing to it. Nil is for a case that measures it alone.
+	Rows func(asked Peer) []Peer
 	// Measure fills run.Row. It finds the server empty.
 	Measure func(ctx context.Context, run *Run) error
 }
@@ -21,7 +24,8 @@ type Point struct {
 }
 
 func cases() []Case {
-	return []Case{putCase, putManyCase, drainCase, latencyCase, rttCase, backlogCase, memoryCase, idleCase}
+	return []Case{putCase, putManyCase, drainCase, latencyCase, rttCase, backlogCase, memoryCase, idleCase,
+		txCase, txHotCase}
 }
 
 func caseNamed(name string) (Case, bool) {
@@ -37,6 +41,22 @@ func caseNames() []string {
 	var list []string
 	for _, c := range cases() {
 		list = append(list, c.Name)
+	}
+	return list
+}
+
+// measured is who has rows, in turn, when asked are asked for.
+func (c Case) measured(asked []string) []Peer {
+	var list []Peer
+	for _, name := range asked {
+		peer, ok := peerNamed(name)
+		switch {
+		case !ok:
+		case c.Rows == nil:
+			list = append(list, peer)
+		default:
+			list = append(list, c.Rows(peer)...)
+		}
 	}
 	return list
 }

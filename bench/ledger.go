@@ -22,8 +22,9 @@ type ledger struct {
 	limit    int64
 	slots    int64
 	born     time.Time
-	begun    atomic.Int64
-	returned atomic.Int64
+	begun    atomic.Int64 // executions
+	returned atomic.Int64 // executions
+	out      atomic.Int64 // executions that count towards the limit
 	strange  atomic.Int64 // executions that bear no number of ours
 	crowded  atomic.Int64 // executions that had no slot to themselves
 	first    atomic.Int64 // ns after born
@@ -43,18 +44,9 @@ func newLedger(total, limit, slots int) *ledger {
 	}
 }
 
-// handle is the body of every peer's handler.
+// handle is the body of a handler that only counts.
 func (l *ledger) handle(index int, err error) {
-	begun := l.begun.Add(1)
-	// Those that return meanwhile make the difference smaller, never larger: a
-	// worker that keeps to its slots is never accused.
-	if begun-l.returned.Load() > l.slots {
-		l.crowded.Add(1)
-	}
-	switch {
-	case begun == 1:
-		l.first.Store(int64(time.Since(l.born)))
-	case begun > l.limit:
+	if l.begin() > l.limit {
 		<-l.released
 	}
 	if err != nil || index < 0 || index >= len(l.runs) {
@@ -62,7 +54,43 @@ func (l *ledger) handle(index int, err error) {
 	} else {
 		l.runs[index].Add(1)
 	}
-	if l.returned.Add(1) == l.limit {
+	l.end(true)
+}
+
+// try is the body of a handler whose work may be done again, as a transaction's
+// is after a conflict. A job counts once, when its work has first been done
+// without an error; what came of it is not the ledger's to know. Use it where
+// all jobs are within the limit.
+func (l *ledger) try(index int, do func() error) error {
+	l.begin()
+	err := do()
+	if index < 0 || index >= len(l.runs) {
+		l.strange.Add(1)
+		l.end(true)
+		return err
+	}
+	l.end(err == nil && l.runs[index].CompareAndSwap(0, 1))
+	return err
+}
+
+// begin notes that a handler begins, and returns how many have.
+func (l *ledger) begin() int64 {
+	begun := l.begun.Add(1)
+	// Those that return meanwhile make the difference smaller, never larger: a
+	// worker that keeps to its slots is never accused.
+	if begun-l.returned.Load() > l.slots {
+		l.crowded.Add(1)
+	}
+	if begun == 1 {
+		l.first.Store(int64(time.Since(l.born)))
+	}
+	return begun
+}
+
+// end notes that a handler returns, and whether a job came out with that.
+func (l *ledger) end(out bool) {
+	l.returned.Add(1)
+	if out && l.out.Add(1) == l.limit {
 		close(l.reached)
 	}
 }
@@ -79,7 +107,7 @@ func (l *ledger) wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
-			now := l.returned.Load()
+			now := l.out.Load()
 			if now == last {
 				return fmt.Errorf("stalled: %d of %d jobs came out", now, l.limit)
 			}

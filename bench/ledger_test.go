@@ -152,11 +152,7 @@ func (f faulty) Work(_ context.Context, w WorkConfig) (func() error, error) {
 // A peer that loses or doubles a job gets no row.
 func TestDrainNoticesFaults(t *testing.T) {
 	t.Parallel()
-	server, err := OpenServer(t.Context(), embeddedServer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
+	server := embedded(t)
 	for name, c := range map[string]struct {
 		peer faulty
 		ok   bool
@@ -169,5 +165,49 @@ func TestDrainNoticesFaults(t *testing.T) {
 		if err := r.drain(t.Context(), "", 3, 3); (err == nil) != c.ok {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+// Work that is done again counts once, and what failed does not count.
+func TestLedgerTriesAgain(t *testing.T) {
+	t.Parallel()
+	l := newLedger(3, 3, 1)
+	done := func() error { return nil }
+	failed := errors.New("failed")
+	for _, i := range []int{0, 0, 1, 0} {
+		if err := l.try(i, done); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.try(2, func() error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("got %v, want the error of the work", err)
+	}
+	select {
+	case <-l.reached:
+		t.Error("the end was reached without job 2")
+	default:
+	}
+	if l.check(0) == nil {
+		t.Error("nobody missed job 2")
+	}
+	_ = l.try(2, done)
+	_ = l.try(1, done) // a repetition after the end
+	<-l.reached
+	if err := l.check(0); err != nil {
+		t.Error(err)
+	}
+	_ = l.try(3, done)
+	if l.check(0) == nil {
+		t.Error("an execution without a number of ours went unnoticed")
+	}
+}
+
+// The slot is taken for as long as the work lasts.
+func TestLedgerTrySlotsExceeded(t *testing.T) {
+	t.Parallel()
+	l := newLedger(2, 2, 1)
+	_ = l.try(0, func() error { return l.try(1, func() error { return nil }) })
+	if l.check(0) == nil {
+		t.Error("two handlers in one slot went unnoticed")
 	}
 }

@@ -69,7 +69,8 @@ func (r result) rows(t *testing.T) []map[string]any {
 	}
 }
 
-// smoke is every case, small, and the fields it must have beside the common ones.
+// smoke is every case, small, the rows of each peer, and the fields that it must
+// have beside the common ones.
 var smoke = []struct {
 	name string
 	args []string
@@ -84,6 +85,8 @@ var smoke = []struct {
 	{"backlog", []string{"-n", "100", "-pending", "0,200"}, 2, []string{"pending"}},
 	{"memory", []string{"-n", "100"}, 1, []string{"bytes_per_job"}},
 	{"idle", []string{"-for", "2s"}, 1, []string{"queues", "commands_per_s", "requests_per_s", "redis_cpu_ms_per_s"}},
+	{"tx", []string{"-n", "100", "-slots", "1,10"}, 2, []string{"conflicts_per_commit", "lost_updates"}},
+	{"tx-hot", []string{"-n", "60"}, 1, []string{"commits_per_s", "conflicts_per_commit", "lost_updates"}},
 }
 
 // All of them run at once, beyond what t.Parallel would allow: most of their
@@ -97,6 +100,10 @@ func TestEveryCase(t *testing.T) {
 	defer wg.Wait()
 	for _, s := range []struct{ peer, redis string }{{"asynq", ""}, {"spool", ""}, {"spool", embeddedServer}} {
 		for _, c := range smoke {
+			peers := mustCase(t, c.name).measured([]string{s.peer})
+			if len(peers) == 0 {
+				continue
+			}
 			ran := make(chan result, 1)
 			if s.redis == embeddedServer || redisInstalled() {
 				args := append([]string{"-case", c.name, "-peers", s.peer, "-redis", s.redis, "-rounds", "1"}, c.args...)
@@ -109,11 +116,11 @@ func TestEveryCase(t *testing.T) {
 					needRedis(t)
 				}
 				rows := (<-ran).rows(t)
-				if len(rows) != c.rows {
-					t.Fatalf("%d rows, want %d", len(rows), c.rows)
+				if len(rows) != c.rows*len(peers) {
+					t.Fatalf("%d rows, want %d of each of %d peers", len(rows), c.rows, len(peers))
 				}
-				for _, row := range rows {
-					checkRow(t, c.name, s.peer, s.redis == "", c.more, row)
+				for i, row := range rows {
+					checkRow(t, c.name, peers[i%len(peers)].Name(), s.redis == "", c.more, row)
 				}
 			})
 		}
@@ -143,6 +150,9 @@ func checkRow(t *testing.T, name, peer string, realServer bool, more []string, r
 		if peer != "asynq" {
 			positive = positive[:1]
 		}
+	}
+	if name == "tx-hot" {
+		positive = append(positive, "commits_per_s")
 	}
 	if name == "memory" && realServer {
 		positive = append(positive, "bytes_per_job")

@@ -20,6 +20,9 @@ type Run struct {
 	Requests atomic.Int64 // sent by the brokers made with Open
 	Row      *Row
 	Log      io.Writer
+
+	// Of the worker's broker, when it has drained; 0 where it has no transactions.
+	Commits, Conflicts int64
 }
 
 // measure runs a case: at each point the rounds, in each round the peers in
@@ -36,20 +39,26 @@ func measure(ctx context.Context, p Params, stdout, stderr io.Writer) (err error
 	c, _ := caseNamed(p.Case)
 	fmt.Fprintf(stderr, "bench: %s on %s at %s\n", c.Name, server.Label, server.Addr)
 	for _, name := range p.Peers {
-		if err := warm(ctx, p, name, server, stderr); err != nil {
-			return fmt.Errorf("%s: warm-up: %w", name, err)
+		if len(c.measured([]string{name})) == 0 {
+			fmt.Fprintf(stderr, "bench: %s has no rows of %s\n", c.Name, name)
+		}
+	}
+	peers := c.measured(p.Peers)
+	for _, peer := range peers {
+		if err := warm(ctx, p, peer, server, stderr); err != nil {
+			return fmt.Errorf("%s: warm-up: %w", peer.Name(), err)
 		}
 	}
 	var failed []error
 	for _, point := range c.Points(p) {
 		for round := range p.Rounds {
-			for _, name := range p.Peers {
-				row, err := measureRow(ctx, c, newRun(p, point, name, server, stderr), round+1)
+			for _, peer := range peers {
+				row, err := measureRow(ctx, c, newRun(p, point, peer, server, stderr), round+1)
 				if err == nil {
 					err = out.row(row)
 				}
 				if err != nil {
-					err = fmt.Errorf("%s %s, round %d, %+v: %w", c.Name, name, round+1, point, err)
+					err = fmt.Errorf("%s %s, round %d, %+v: %w", c.Name, peer.Name(), round+1, point, err)
 					fmt.Fprintln(stderr, "bench:", err)
 					failed = append(failed, err)
 				}
@@ -65,11 +74,10 @@ func measure(ctx context.Context, p Params, stdout, stderr io.Writer) (err error
 	return errors.Join(append(failed, server.Flush(ctx))...)
 }
 
-func newRun(p Params, point Point, peer string, server *Server, log io.Writer) *Run {
-	who, _ := peerNamed(peer)
-	return &Run{Params: p, Point: point, Peer: who, Server: server, Log: log, Row: &Row{
-		Case: p.Case, Peer: who.Name(), Slots: point.Slots, N: p.N,
-		Settings: fmt.Sprintf("%s, payload %d", who.Settings(), p.Payload), Server: server.Label,
+func newRun(p Params, point Point, peer Peer, server *Server, log io.Writer) *Run {
+	return &Run{Params: p, Point: point, Peer: peer, Server: server, Log: log, Row: &Row{
+		Case: p.Case, Peer: peer.Name(), Slots: point.Slots, N: p.N,
+		Settings: fmt.Sprintf("%s, payload %d", peer.Settings(), p.Payload), Server: server.Label,
 	}}
 }
 
@@ -88,7 +96,7 @@ func measureRow(ctx context.Context, c Case, r *Run, round int) (Row, error) {
 }
 
 // warm loads the scripts and wakes the processor, uncounted.
-func warm(ctx context.Context, p Params, peer string, server *Server, log io.Writer) error {
+func warm(ctx context.Context, p Params, peer Peer, server *Server, log io.Writer) error {
 	if err := server.Flush(ctx); err != nil {
 		return err
 	}

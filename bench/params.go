@@ -72,7 +72,13 @@ func parseParams(args []string, out io.Writer) (Params, error) {
 	if fs.NArg() > 0 {
 		return Params{}, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
-	return p, p.validate()
+	if err := p.validate(); err != nil {
+		return Params{}, err
+	}
+	if len(c.measured(p.Peers)) == 0 {
+		return Params{}, fmt.Errorf("-peers: %s has no rows of %s", c.Name, strings.Join(p.Peers, ", "))
+	}
+	return p, nil
 }
 
 // flags binds p's fields; what they hold already is their default.

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -21,6 +22,8 @@ func TestDefaultsPerCase(t *testing.T) {
 		"backlog": {50_000, []int{100}},
 		"memory":  {100_000, []int{1, 10, 100, 500}},
 		"idle":    {50_000, []int{10}},
+		"tx":      {20_000, []int{10, 100}},
+		"tx-hot":  {5_000, []int{16}},
 	} {
 		p, err := parseParams([]string{"-case", name}, io.Discard)
 		if err != nil {
@@ -54,14 +57,18 @@ func mustCase(t *testing.T, name string) Case {
 func TestFlagsWinOverDefaults(t *testing.T) {
 	t.Parallel()
 	for _, c := range cases() {
-		p, err := parseParams([]string{"-n", "7", "-slots", "2, 3", "-peers", "asynq", "-producers", "4", "-pending", "5",
+		peer := "asynq"
+		if c.Name == "tx-hot" {
+			peer = "spool"
+		}
+		p, err := parseParams([]string{"-n", "7", "-slots", "2, 3", "-peers", peer, "-producers", "4", "-pending", "5",
 			"-queues", "6", "-samples", "8", "-idle", "9s", "-rtt", "11ms", "-for", "12s", "-payload", "64", "-rounds", "1",
 			"-redis", "host:1", "-json", "-case", c.Name}, io.Discard)
 		if err != nil {
 			t.Errorf("%s: %v", c.Name, err)
 			continue
 		}
-		if p.Case != c.Name || p.N != 7 || !slices.Equal(p.Slots, []int{2, 3}) || !slices.Equal(p.Peers, []string{"asynq"}) ||
+		if p.Case != c.Name || p.N != 7 || !slices.Equal(p.Slots, []int{2, 3}) || !slices.Equal(p.Peers, []string{peer}) ||
 			!slices.Equal(p.Producers, []int{4}) || !slices.Equal(p.Pending, []int{5}) || p.Queues != 6 || p.Samples != 8 ||
 			p.Idle != 9*time.Second || p.RTT != 11*time.Millisecond || p.For != 12*time.Second || p.Payload != 64 ||
 			p.Rounds != 1 || p.Redis != "host:1" || !p.JSON {
@@ -76,9 +83,46 @@ func TestFlagsRefused(t *testing.T) {
 		{"-case", "nosuch"}, {"-peers", "nosuch"}, {"-peers", "asynq,"}, {"-n", "0"}, {"-n", "-1"}, {"-rounds", "0"},
 		{"-slots", "0"}, {"-slots", "1,,2"}, {"-slots", ""}, {"-payload", "15"}, {"-pending", "-1"}, {"-samples", "0"},
 		{"-for", "0s"}, {"-rtt", "-1s"}, {"-nosuch"}, {"drain"}, {"-case", "drain", "put"},
+		{"-case", "tx-hot", "-peers", "asynq"}, {"-peers", "spool-plain"}, {"-case", "tx", "-peers", "spool-watch"},
 	} {
 		if _, err := parseParams(args, io.Discard); err == nil {
 			t.Errorf("%q was accepted", args)
+		}
+	}
+}
+
+// What -peers asks for, and who is measured for it.
+func TestPeersOfCases(t *testing.T) {
+	t.Parallel()
+	for _, c := range cases() {
+		for asked, want := range map[string]map[string][]string{
+			"spool,asynq": {
+				"tx":     {"spool", "spool-plain", "spool-watch", "asynq"},
+				"tx-hot": {"spool", "spool-watch"},
+				"":       {"spool", "asynq"},
+			},
+			"asynq,spool": {
+				"tx":     {"asynq", "spool", "spool-plain", "spool-watch"},
+				"tx-hot": {"spool", "spool-watch"},
+				"":       {"asynq", "spool"},
+			},
+			"spool": {
+				"tx":     {"spool", "spool-plain", "spool-watch"},
+				"tx-hot": {"spool", "spool-watch"},
+				"":       {"spool"},
+			},
+		} {
+			names, ok := want[c.Name]
+			if !ok {
+				names = want[""]
+			}
+			var got []string
+			for _, p := range c.measured(strings.Split(asked, ",")) {
+				got = append(got, p.Name())
+			}
+			if !slices.Equal(got, names) {
+				t.Errorf("%s, -peers %s: %v, want %v", c.Name, asked, got, names)
+			}
 		}
 	}
 }

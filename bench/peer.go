@@ -41,8 +41,19 @@ type WorkConfig struct {
 	Queues []string
 	// Handle is told the number in the job's payload.
 	Handle func(index int, err error)
-	// Fail is told when the worker ends by itself.
+	// Try is for handlers that do more than count, and may be run again: do is
+	// their work, and its error is returned. Only drains set it.
+	Try func(index int, do func() error) error
+	// Fail is told when the worker ends by itself, and what makes going on
+	// pointless.
 	Fail func(error)
+}
+
+// transactor is a broker that counts its transactions.
+type transactor interface {
+	// Transactions tells how many have committed on this broker's connections,
+	// and how many conflicts there were.
+	Transactions() (commits, conflicts int64)
 }
 
 func peers() []Peer { return []Peer{spoolPeer{}, asynqPeer{}} }

@@ -11,7 +11,7 @@ import (
 )
 
 // spoolPeer measures Spool with thread slots only. Everything that touches
-// Spool is in this file.
+// Spool is in this file and in spool_tx.go.
 type spoolPeer struct{}
 
 // Raw is the argument: a msgpack string that is, encoded, as long as the
@@ -52,6 +52,14 @@ func (spoolPeer) Settings() string {
 }
 
 func (spoolPeer) Open(ctx context.Context, addr string, requests *atomic.Int64) (Broker, error) {
+	b, err := openSpool(ctx, addr, requests)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func openSpool(ctx context.Context, addr string, requests *atomic.Int64) (*spoolBroker, error) {
 	// A dialer, not a hook, does the counting: it also reaches the connections
 	// that a client opens beside the one it was given.
 	opt := &redis.Options{Addr: addr}
@@ -64,13 +72,22 @@ func (spoolPeer) Open(ctx context.Context, addr string, requests *atomic.Int64) 
 	if err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}
-	return &spoolBroker{rdb: rdb, client: client, noop: noop()}, nil
+	return &spoolBroker{rdb: rdb, client: client, noop: noop(), handle: handlePlain}, nil
 }
 
 type spoolBroker struct {
 	rdb    *redis.Client
 	client *spool.Client
 	noop   spool.Task[Raw, spool.None]
+	handle func(*spoolBroker, *spool.Worker, WorkConfig)
+}
+
+// handlePlain is the handler of all cases but those of transactions.
+func handlePlain(b *spoolBroker, worker *spool.Worker, w WorkConfig) {
+	b.noop.Handle(worker, func(_ context.Context, arg Raw) (spool.None, error) {
+		w.Handle(indexOf(arg))
+		return spool.None{}, nil
+	})
 }
 
 func (b *spoolBroker) Put(ctx context.Context, payload []byte) error {
@@ -101,10 +118,7 @@ func (b *spoolBroker) Work(ctx context.Context, w WorkConfig) (func() error, err
 		ThreadSlots:  w.Slots,
 		ReactorSlots: -1,
 	})
-	b.noop.Handle(worker, func(_ context.Context, arg Raw) (spool.None, error) {
-		w.Handle(indexOf(arg))
-		return spool.None{}, nil
-	})
+	b.handle(b, worker, w)
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
