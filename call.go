@@ -48,7 +48,9 @@ func (p Partial[R]) Call(ctx context.Context, w *Worker) (R, error) {
 	if h.tx == nil {
 		err = call(ctx)
 	} else {
-		err = w.client.Transact(ctx, func(ctx context.Context, tx *Tx) error { return call(ctx) }, *h.tx)
+		cfg := *h.tx
+		cfg.Queue = p.p.settings.queue
+		err = w.client.Transact(ctx, func(ctx context.Context, tx *Tx) error { return call(ctx) }, cfg)
 	}
 	if err != nil {
 		_, err = verdictOf(err)

@@ -27,7 +27,11 @@ func (j *Job[R]) Cancel(ctx context.Context, reason ...error) error {
 	if err := errors.Join(checkName("Job: queue", j.queue, maxQueueName), checkID(j.id)); err != nil {
 		return err
 	}
-	return j.client.cancel(ctx, j.queue, j.id, errors.Join(reason...))
+	err := j.client.cancel(ctx, j.queue, j.id, errors.Join(reason...))
+	if j.arrived(ctx, &err) {
+		err = j.client.cancel(ctx, j.queue, j.id, errors.Join(reason...))
+	}
+	return err
 }
 
 func (c *Client) cancel(ctx context.Context, queue, id string, reason error) error {

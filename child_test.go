@@ -11,6 +11,8 @@ var children = map[string]func() error{
 	"worker": childWorker,
 	"putter": childPutter,
 	"fleet":  childFleet,
+	"acts":   childActs,
+	"teller": childTeller,
 }
 
 func runChild(name string) {

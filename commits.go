@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/spooljobs/spool/internal/store"
@@ -84,10 +85,10 @@ func (c *courier) fullLocked() {
 var errChanged = errors.New("what was read has changed")
 
 // alone commits a transaction that is too large for a shared call: its reads are watched and looked at again on a
-// connection of its own, and are not part of the call.
+// connection of its own, and are not part of the call. If that attempt may have taken effect, or watched keys are touched
+// all the time although what was read is as it was, the call is sent with its reads: then it answers for itself.
 func (c *courier) alone(call *letter) (answer *store.Advanced, err error) {
-	if call.resend {
-		// The last attempt may have taken effect. Sent with all its reads the call answers for itself.
+	if call.whole {
 		return c.q.Commit(c.e.calls, &call.Advance)
 	}
 	link, err := c.e.client.conns.take(c.e.calls, c.q.Key("active"))
@@ -101,7 +102,7 @@ func (c *courier) alone(call *letter) (answer *store.Advanced, err error) {
 			t = call.Verdicts[i].Tx
 		}
 	}
-	for {
+	for range manyTouches {
 		changed, err := c.q.Look(c.e.calls, link.conn, t)
 		if errors.Is(err, store.ErrAway) {
 			return nil, &store.AwayError{Err: err}
@@ -115,10 +116,12 @@ func (c *courier) alone(call *letter) (answer *store.Advanced, err error) {
 		}
 		answer, err = c.q.CommitWatched(c.e.calls, link.conn, &call.Advance)
 		if !errors.Is(err, store.ErrTouched) || c.e.calls.Err() != nil {
-			call.resend = store.MaybeExecuted(err)
+			call.whole = store.MaybeExecuted(err)
 			return answer, err
 		}
 	}
+	call.whole = true
+	return c.q.Commit(c.e.calls, &call.Advance)
 }
 
 // settled is what became of a run's commit.
@@ -198,9 +201,7 @@ func (c *courier) bookLocked(all []settled, now time.Time) {
 		r.committing = false
 		if point := t.point; point != nil {
 			t.point = nil
-			if errors.Is(s.err, errLost) {
-				c.loseLocked(r, errLost)
-			}
+			// Should it be lost, the next beat tells why, and ends the handler's context.
 			point <- s.err
 			continue
 		}
@@ -228,7 +229,8 @@ func (c *courier) bookLocked(all []settled, now time.Time) {
 	}
 }
 
-// dropCommitsLocked: the registration is gone, and with it what waited for a commit.
+// dropCommitsLocked: the registration is gone, and with it what waited for a commit. It returns those whose handlers
+// have returned.
 func (c *courier) dropCommitsLocked(call *letter) (dropped []*run) {
 	dropped = append(dropped, c.commits...)
 	for _, r := range call.runs {
@@ -237,14 +239,35 @@ func (c *courier) dropCommitsLocked(call *letter) (dropped []*run) {
 		}
 	}
 	c.commits = nil
-	for _, r := range dropped {
+	return slices.DeleteFunc(dropped, func(r *run) bool {
 		r.committing = false
-		if point := r.tx.point; point != nil {
-			r.tx.point = nil
-			point <- fmt.Errorf("%w: the worker was declared dead", errLost)
+		point := r.tx.point
+		if point == nil {
+			return false
 		}
+		r.tx.point = nil
+		point <- fmt.Errorf("%w: the worker was declared dead", errLost)
+		return true // its handler goes on
+	})
+}
+
+// strandedLocked: a run that waited for its next attempt will not have it.
+func (c *courier) strandedLocked(r *run) {
+	if r.cancelled {
+		c.leftLocked(r)
 	}
-	return dropped
+	if r.tx != nil {
+		c.e.after(r, r.tx.hooks)
+		r.tx.hooks = nil
+	}
+}
+
+// abandonLocked: the courier has no more calls. Handlers that wait for a commit in the middle must go on; what became of
+// the others is not known, so no hook is run.
+func (c *courier) abandonLocked() {
+	for _, r := range c.dropCommitsLocked(&letter{}) {
+		r.tx.tx.end(errTxOver, false)
+	}
 }
 
 // adds tells whether a call adds to what Redis holds by its transactions.

@@ -79,6 +79,7 @@ func (c *courier) run() {
 	defer func() {
 		c.e.mu.Lock()
 		c.gone = true
+		c.abandonLocked()
 		c.e.mu.Unlock()
 		c.e.signal()
 	}()
@@ -163,7 +164,7 @@ type letter struct {
 
 	runs    []*run // that are committed, at the places of their verdicts; nil if there are none
 	alone   bool   // it carries one transaction that is too large for a shared call
-	resend  bool   // an attempt at that may have taken effect
+	whole   bool   // that one is sent with its reads, however large
 	changed int    // the read that a second look found changed
 }
 

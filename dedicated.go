@@ -21,6 +21,7 @@ type dedicated struct {
 	beyond int // so far
 	waits  []chan struct{}
 	shared redis.UniversalClient // whose pool those within the limit come from; nil until the first
+	closed bool
 }
 
 // connPatience is how long a connection within the limit is waited for.
@@ -75,6 +76,9 @@ func connTo(ctx context.Context, from redis.UniversalClient, key string) (*redis
 func (d *dedicated) pool() (redis.UniversalClient, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.closed {
+		return nil, ErrClosed
+	}
 	if d.shared == nil {
 		var err error
 		if d.shared, err = aside(d.c.rdb, putTimeout, nil); err != nil {
@@ -163,6 +167,7 @@ func (l *link) release() {
 func (d *dedicated) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.closed = true
 	if d.shared != nil {
 		_ = d.shared.Close()
 	}

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -30,6 +31,7 @@ type engine struct {
 	blocked interruptible         // ends them
 	wakers  sync.WaitGroup
 	hooks   sync.WaitGroup // of transactions
+	hooking atomic.Int64   // how many of them run
 
 	calls    context.Context // of calls to Redis; outlives Run's context
 	endCalls context.CancelFunc
@@ -124,6 +126,7 @@ func (e *engine) run(ctx context.Context) (int, error) {
 		c.kick()
 	}
 	undelivered := e.untilDelivered()
+	e.untilHooked()
 	// (7) Nothing of ours goes on, but handlers that ignore their context.
 	e.endCalls()
 	e.loops.Wait()
@@ -234,6 +237,11 @@ func (e *engine) untilDelivered() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return undelivered()
+}
+
+// untilHooked waits for the hooks of the last transactions: they may need Redis.
+func (e *engine) untilHooked() {
+	e.until(max(e.cfg.ShutdownGrace, deliverTime), context.Background(), func() bool { return e.hooking.Load() == 0 })
 }
 
 // giveBackWaiting gives back what was claimed ahead and has not begun.

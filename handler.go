@@ -52,12 +52,12 @@ func (t Task[A, R]) Handle(w *Worker, fn func(ctx context.Context, args A) (R, e
 	site := failure.SiteOf(fn)
 	site.Known = t.def.known
 	w.handle(&handler{def: t.def, call: func(ctx context.Context, raw []byte, end *ending) {
-		invoke(ctx, fn, raw, end, site, t.def.answer, w.client.cfg.MaxPayload)
+		invoke(ctx, fn, raw, end, site, t.def.answer, w.client)
 	}})
 }
 
 // invoke decodes, runs and encodes. Whatever the handler does, also if it ends its goroutine, end says how it ended.
-func invoke[A, R any](ctx context.Context, fn func(context.Context, A) (R, error), raw []byte, end *ending, site failure.Site, answer bool, limit int) {
+func invoke[A, R any](ctx context.Context, fn func(context.Context, A) (R, error), raw []byte, end *ending, site failure.Site, answer bool, c *Client) {
 	var args A
 	if err := codec.Unmarshal(raw, &args); err != nil {
 		end.unusable = err
@@ -80,9 +80,10 @@ func invoke[A, R any](ctx context.Context, fn func(context.Context, A) (R, error
 	}()
 	result, err := fn(ctx, args)
 	if err == nil && answer {
-		if end.result, err = codec.Marshal(result); err != nil {
+		tx := joined(ctx, c) // the result takes effect with it
+		if end.result, err = tx.encode(result); err != nil {
 			err = Final(fmt.Errorf("%w: %w", errUnencodable, err))
-		} else if len(end.result) > limit {
+		} else if limit := c.cfg.MaxPayload; len(end.result) > limit {
 			err = Final(fmt.Errorf("%w: %w: %d bytes, at most %d are allowed", ErrTooLarge, errLargeOutcome, len(end.result), limit))
 			end.result = nil
 		}

@@ -41,11 +41,10 @@ func (t Task[A, R]) HandleTx(w *Worker, fn func(ctx context.Context, tx *Tx, arg
 	site := failure.SiteOf(fn)
 	site.Known = t.def.known
 	inner := func(ctx context.Context, args A) (R, error) {
-		tx, _ := ctx.Value(txKey{}).(*Tx)
-		return fn(ctx, tx, args)
+		return fn(ctx, joined(ctx, w.client), args)
 	}
 	w.handle(&handler{def: t.def, tx: &one, call: func(ctx context.Context, raw []byte, end *ending) {
-		invoke(ctx, inner, raw, end, site, t.def.answer, w.client.cfg.MaxPayload)
+		invoke(ctx, inner, raw, end, site, t.def.answer, w.client)
 	}})
 }
 
@@ -80,11 +79,11 @@ func (e *engine) conduct(r *run, end *ending) (v store.Verdict, commit bool) {
 	for {
 		e.runHooks(r, t.hooks)
 		t.hooks = nil
-		if t.given == nil && t.wait > 0 && !e.sit(t.wait) {
+		if t.given == nil && t.wait > 0 && !e.sit(r, t.wait) {
 			return backVerdict(r), false
 		}
 		if t.given != nil {
-			*end = ending{err: t.given, failure: failure.New(aboutOf(t.given), failure.Site{})}
+			*end = ending{err: t.given, failure: failure.New(aboutOf(t.given), failure.Site{Known: r.handler.def.known})}
 			return e.judge(r, end), false
 		}
 		t.tries.Add(1)
@@ -111,15 +110,25 @@ func aboutOf(err error) error {
 	return about
 }
 
-// sit waits in a slot. It returns false if the worker shuts down.
-func (e *engine) sit(d time.Duration) bool {
+// sit waits in a slot, or until the run is lost. It returns false if the worker shuts down.
+func (e *engine) sit(r *run, d time.Duration) bool {
+	ctx, cancel := context.WithCancelCause(e.jobs)
+	defer cancel(nil)
+	e.mu.Lock()
+	r.cancel = cancel
+	decided := r.decided
+	e.mu.Unlock()
+	if decided {
+		return true
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
+	case <-ctx.Done():
+		return e.jobs.Err() == nil
 	case <-e.stopping:
-	case <-e.jobs.Done():
 	}
 	return false
 }
@@ -139,7 +148,9 @@ func (e *engine) judgeTx(r *run, end *ending) (store.Verdict, txEnd) {
 		return e.judge(r, end), txPlain
 	}
 	if end.err == nil || keptError(end.err) != nil {
-		t.describe(end)
+		if err := t.describe(context.Background()); err != nil {
+			end.err, end.failure = err, failure.New(err, failure.Site{})
+		}
 		x := t.tx.transaction()
 		if end.err == nil || keptError(end.err) != nil { // describe may have failed
 			v := e.judge(r, end)
@@ -156,9 +167,11 @@ func (e *engine) judgeTx(r *run, end *ending) (store.Verdict, txEnd) {
 	switch {
 	case e.jobs.Err() != nil:
 	case errors.Is(end.err, ErrConflict):
-		e.conflict(t, nil)
+		if !t.tx.clashed {
+			e.conflict(t, nil)
+		}
 		return store.Verdict{}, t.again(t.count.Conflict, end.err)
-	case errors.Is(end.err, ErrDisconnected):
+	case errors.Is(end.err, ErrDisconnected), errors.Is(end.err, ErrFull):
 		return store.Verdict{}, t.again(t.count.Disconnect, end.err)
 	default:
 		// An error counts only if what the handler has read still holds.
@@ -171,21 +184,15 @@ func (e *engine) judgeTx(r *run, end *ending) (store.Verdict, txEnd) {
 			return store.Verdict{}, t.again(t.count.Conflict, conflictOver(keys))
 		}
 		if t.cfg.Debug != nil {
-			t.cfg.Debug(&txContext{e.jobs, t.tx}, t.tx, end.err)
+			t.cfg.Debug(&txContext{e.jobs, e.client, t.tx}, t.tx, end.err)
 		}
 	}
 	return e.judge(r, end), txPlain
 }
 
 // describe appends to the audit stream.
-func (t *runTx) describe(end *ending) {
-	if t.cfg.Audit == "" || t.tx.transaction() == nil {
-		return
-	}
-	err := t.tx.Do(context.Background(), "XADD", t.cfg.Audit, "*", "who", t.cfg.Who, "what", t.cfg.What, "job", t.r.id).Err()
-	if err != nil {
-		end.err, end.failure = err, failure.New(err, failure.Site{})
-	}
+func (t *runTx) describe(ctx context.Context) error {
+	return t.tx.describe(ctx, t.cfg, "job", t.r.id)
 }
 
 func (tx *Tx) hooked() bool {
@@ -221,7 +228,12 @@ func (e *engine) conflict(t *runTx, keys []string) {
 // after runs hooks on a goroutine of their own, which the engine waits for: couriers must go on.
 func (e *engine) after(r *run, hooks []func(context.Context)) {
 	if len(hooks) > 0 {
-		e.hooks.Go(func() { e.runHooks(r, hooks) })
+		e.hooking.Add(1)
+		e.hooks.Go(func() {
+			defer e.signal()
+			defer e.hooking.Add(-1)
+			e.runHooks(r, hooks)
+		})
 	}
 }
 
@@ -232,7 +244,11 @@ func (e *engine) runHooks(r *run, hooks []func(context.Context)) {
 	}
 	ctx := context.Context(&runContext{e.calls, &r.Run, nil})
 	if r.lane == Reactor {
-		_ = e.loop.enter(context.Background(), r.task)
+		if err := e.loop.enter(e.calls, r.task); err != nil {
+			e.log.LogAttrs(ctx, slog.LevelWarn, "hooks of a transaction did not run: a reactor handler kept the loop to the end",
+				slog.String("task", r.task), slog.String("job", r.id))
+			return
+		}
 		defer e.loop.leave()
 	}
 	for _, hook := range hooks {
@@ -252,6 +268,9 @@ func (e *engine) hook(ctx context.Context, r *run, hook func(context.Context)) {
 
 // commit makes what the handler has done so far take effect, and waits for the answer.
 func (t *runTx) commit(ctx context.Context, tx *Tx, cursor []byte) error {
+	if err := t.describe(ctx); err != nil {
+		return err
+	}
 	x := tx.transaction()
 	if x == nil && cursor == nil {
 		return nil
@@ -268,7 +287,7 @@ func (t *runTx) commit(ctx context.Context, tx *Tx, cursor []byte) error {
 		return errLost
 	}
 	t.point = answer
-	c.commitLocked(r, store.Verdict{ID: r.claim.ID, Token: r.claim.Token, Word: store.VerdictPoint, Cursor: cursor, Tx: x})
+	c.commitLocked(r, store.Verdict{ID: r.claim.ID, Token: r.claim.Token, Word: store.VerdictPoint, Outcome: cursor, Tx: x})
 	e.mu.Unlock()
 	err := t.await(ctx, func(ctx context.Context) error {
 		// Not until ctx ends: what was handed over cannot be called back, and its answer is worth more.

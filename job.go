@@ -26,6 +26,28 @@ type jobRef struct {
 	home   string // the queue that its task's ids without one are looked for in; "" is DefaultQueue
 	id     string
 	known  *failure.Known
+	post   *sender // of a job that a transaction has put by way of an outbox
+}
+
+// sender is who delivers a route.
+type sender struct {
+	c *Client
+	route
+}
+
+// arrived says, of a job that is unknown, whether it may be known now: what lay in the outbox was delivered. If that
+// failed, this is the error.
+func (j *jobRef) arrived(ctx context.Context, err *error) bool {
+	if j.post == nil || !errors.Is(*err, ErrUnknown) {
+		return false
+	}
+	ctx, cancel := j.post.c.patient(ctx)
+	defer cancel()
+	if _, failed := j.post.c.relay(ctx, j.post.route); failed != nil {
+		*err = failed
+		return false
+	}
+	return true
 }
 
 // ID is the job's id: 32 hex digits, or what the option ID said.
@@ -63,8 +85,8 @@ func (j *jobRef) ref() string {
 // Wait returns the job's result once it has ended. It is pushed: no polling, from any process. It may be called any
 // number of times, by many at once.
 //
-// A job that did not succeed is a *failure.Failure; errors.Is finds ErrCancelled, ErrExpired or ErrAborted where that
-// was the end, and errors its task declares. Any other error says that the outcome is not known: ErrUnknown where
+// A job that did not succeed is a *failure.Failure; errors.Is finds ErrCancelled, ErrExpired, ErrAborted or
+// ErrConflict where that was the end, and errors its task declares. Any other error says that the outcome is not known: ErrUnknown where
 // nothing is stored under the id, the context's error where it ended first, ErrClosed. For a task without result
 // (None), nothing is kept of a success: a Wait begun before the end gets its answer, one begun later gets ErrUnknown.
 func (j *Job[R]) Wait(ctx context.Context) (R, error) {
@@ -89,6 +111,9 @@ func (j *Job[R]) Wait(ctx context.Context) (R, error) {
 		return result, fmt.Errorf("spool: waiting for job %s: %w", j.id, context.Cause(ctx))
 	}
 	stored, err := client.wait(ctx, j.queue, j.id)
+	if j.arrived(ctx, &err) {
+		stored, err = client.wait(ctx, j.queue, j.id)
+	}
 	if err != nil {
 		return result, err
 	}
@@ -114,9 +139,10 @@ func outcomeFailure(id string, o *store.Outcome, known *failure.Known) error {
 		if err != nil {
 			return fmt.Errorf("spool: job %s failed; decoding its failure: %w", id, err)
 		}
-		if known != nil {
-			f.Resolve(known)
+		if known == nil {
+			known = declareOwn(&failure.Known{})
 		}
+		f.Resolve(known)
 		if o.Kind == store.Cancelled {
 			return failureOf(errors.Join(ErrCancelled, f))
 		}

@@ -81,6 +81,7 @@ func (l *lane) popLocked() *run {
 		l.head++
 		if r.decided {
 			l.taken-- // lost or given back while it waited
+			r.courier.strandedLocked(r)
 			continue
 		}
 		return r
@@ -107,6 +108,7 @@ func (l *lane) giveBackLocked() {
 	for r := l.popLocked(); r != nil; r = l.popLocked() {
 		l.taken--
 		r.courier.decideLocked(r, backVerdict(r))
+		r.courier.strandedLocked(r)
 	}
 }
 

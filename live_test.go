@@ -345,7 +345,7 @@ func TestWithRefusesWhatIsLive(t *testing.T) {
 	task := NewTask[any, int]("t")
 	task.With(c)
 	for _, p := range []Partial[int]{task.With(nil), task.With([]any{1, "x"}), NewTask[error, int]("t").With(nil), NewTask[*list, int]("t").With(nil)} {
-		if err := p.p.ready(); err != nil {
+		if err := p.p.ready(nil); err != nil {
 			t.Error(err)
 		}
 	}

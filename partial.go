@@ -34,6 +34,7 @@ type partial struct {
 
 	seal   sync.Once // guards what follows
 	item   store.Item
+	born   []*birth // Refs among the arguments that a transaction had created and not committed
 	sealed error
 
 	fate fate
@@ -52,10 +53,18 @@ type putItem struct {
 	err   error // set by put
 }
 
-// ready draws the id and encodes the record, once.
-func (p *partial) ready() error {
-	p.seal.Do(func() { p.sealed = p.encode() })
-	return p.sealed
+// ready draws the id and encodes the record, once, and says whether it may go where tx goes; nil for elsewhere.
+func (p *partial) ready(tx *Tx) error {
+	p.seal.Do(func() { p.born, p.sealed = tx.lending(p.encode) })
+	if p.sealed != nil {
+		return p.sealed
+	}
+	for _, b := range p.born {
+		if err := b.usable(tx); err != nil {
+			return fmt.Errorf("arguments of %s: %w", p.name, err)
+		}
+	}
+	return nil
 }
 
 func (p *partial) encode() error {
@@ -122,11 +131,8 @@ func (p Partial[R]) prepare(it *putItem, to To) error {
 	if p.p == nil {
 		return &FieldError{"Partial", nil, "must be made by Task.With"}
 	}
-	if tx := txOf(to); tx != nil {
-		tx.lend(1) // what is put to a transaction may point to what it creates
-		defer tx.lend(-1)
-	}
-	if err := p.p.ready(); err != nil {
+	// What is put to a transaction may point to what it creates.
+	if err := p.p.ready(txOf(to)); err != nil {
 		return err
 	}
 	it.queue, it.item, it.fate = p.p.settings.queue, p.p.item, &p.p.fate
@@ -135,16 +141,18 @@ func (p Partial[R]) prepare(it *putItem, to To) error {
 }
 
 func (p Partial[R]) job(to To) *Job[R] {
-	var client *Client
+	ref := jobRef{queue: p.p.settings.queue, home: p.p.home, id: p.p.item.ID, known: p.p.known}
 	switch to := to.(type) {
 	case *Client:
-		client = to
+		ref.client = to
 	case *Tx:
-		client = to.c
+		if ref.client = to.c; ref.queue != to.queue {
+			ref.post = &sender{to.c, route{to.queue, "", to.c}}
+		}
 	case *via:
-		client = to.other
+		ref.client, ref.post = to.other, &sender{to.tx.c, route{to.tx.queue, to.name, to.other}}
 	}
-	return &Job[R]{jobRef{client: client, queue: p.p.settings.queue, home: p.p.home, id: p.p.item.ID, known: p.p.known}}
+	return &Job[R]{ref}
 }
 
 // txOf is the transaction that jobs are put to, or nil.

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -15,24 +16,33 @@ import (
 // looks next; the queue it goes to remembers for a day what has arrived, and takes nothing in twice. So it is put exactly
 // once, soon after the commit.
 
-// postman delivers what the outbox of a queue holds. There is one goroutine a queue while there is something.
+// postman delivers what the outbox of a queue holds for a store. There is one goroutine a route while there is
+// something, however many transactions commit meanwhile.
 type postman struct {
 	c *Client
-	q *store.Queue
+	route
 
 	mu    sync.Mutex // guards what follows
 	busy  bool
 	again bool // there may be more than the last look has found
 }
 
+// route is a way out of a queue: to the queues of a store, "" being its own, by way of a client.
+type route struct {
+	from string
+	name string
+	via  *Client
+}
+
 // post lets the outbox of a queue be emptied.
-func (c *Client) post(queue string) {
-	q := c.queue(queue)
+func (c *Client) post(queue string) { c.send(route{queue, "", c}) }
+
+func (c *Client) send(r route) {
 	c.mu.Lock()
-	p := c.posts[queue]
+	p := c.posts[r]
 	if p == nil {
-		p = &postman{c: c, q: q}
-		c.posts[queue] = p
+		p = &postman{c: c, route: r}
+		c.posts[r] = p
 	}
 	c.mu.Unlock()
 	p.mu.Lock()
@@ -52,47 +62,69 @@ func (p *postman) run() {
 		if !busy {
 			return
 		}
-		if _, err := p.c.relay(p.c.life, p.q, "", p.c); err != nil && p.c.life.Err() == nil {
-			// It lies there until the next transaction or a worker's beat.
-			p.c.cfg.Logger.LogAttrs(p.c.life, slog.LevelWarn, "an outbox was not emptied", slog.String("queue", p.q.Name()), slog.Any("err", err))
+		if _, err := p.c.relay(p.c.life, p.route); err != nil && p.c.life.Err() == nil {
+			// It lies there until the next transaction or a worker's beat; what is for other stores, until Relay.
+			p.c.cfg.Logger.LogAttrs(p.c.life, slog.LevelWarn, "an outbox was not emptied", slog.String("queue", p.from),
+				slog.String("store", p.name), slog.Any("err", err))
 		}
 	}
 }
 
-// relay delivers what an outbox holds for a store, "" being its own, by way of a client. It returns how many jobs that
-// were; an error says that more may be left.
-func (c *Client) relay(ctx context.Context, q *store.Queue, to string, via *Client) (delivered int, err error) {
-	passed := make(map[string]bool) // for other stores, or in vain
-	for {
+// relay delivers what an outbox holds for a route, beside whoever else does. It returns how many jobs that were. An error says that more may be
+// left: what could not be delivered stays and stops nothing else.
+func (c *Client) relay(ctx context.Context, r route) (delivered int, err error) {
+	q := c.queue(r.from)
+	var errs []error
+	for stay := 0; ; {
 		var outs []store.Out
 		if err := c.gate.do(ctx, func() (err error) {
-			outs, err = q.Outgoing(ctx, len(passed))
+			outs, err = q.Outgoing(ctx, stay)
 			return err
 		}); err != nil {
-			return delivered, c.away("looking into the outbox", err)
+			return delivered, errors.Join(append(errs, c.away("looking into the outbox", err))...)
 		}
 		if len(outs) == 0 {
-			return delivered, nil
+			return delivered, errors.Join(errs...)
 		}
 		groups := make(map[string][]store.Out)
-		for _, o := range outs {
-			queue, name, _ := strings.Cut(o.To, "@")
-			if o.To == "" || checkName("queue", queue, maxQueueName) != nil {
-				c.cfg.Logger.LogAttrs(ctx, slog.LevelError, "an entry of an outbox cannot be read; it is left there", slog.String("queue", q.Name()), slog.String("id", o.ID))
-				passed[o.ID] = true
-			} else if name != to {
-				passed[o.ID] = true
-			} else {
-				groups[queue] = append(groups[queue], o)
+		for i := range outs {
+			switch queue, name, err := addressOf(&outs[i]); {
+			case err != nil:
+				c.cfg.Logger.LogAttrs(ctx, slog.LevelError, "an entry of an outbox cannot be read; it is left there",
+					slog.String("queue", r.from), slog.String("id", outs[i].ID), slog.Any("err", err))
+				stay++
+			case name != r.name:
+				stay++
+			default:
+				groups[queue] = append(groups[queue], outs[i])
 			}
 		}
 		for queue, group := range groups {
-			if err := c.deliver(ctx, q, via, queue, group); err != nil {
-				return delivered, err
+			err := c.deliver(ctx, q, r.via, queue, group)
+			switch {
+			case err == nil:
+				delivered += len(group)
+			case ctx.Err() != nil:
+				return delivered, errors.Join(append(errs, err)...)
+			default:
+				errs = append(errs, err)
+				stay += len(group)
 			}
-			delivered += len(group)
 		}
 	}
+}
+
+// addressOf is where an entry of an outbox goes. What a queue could not take is an error.
+func addressOf(o *store.Out) (queue, name string, err error) {
+	queue, name, _ = strings.Cut(o.To, "@")
+	if err := checkName("queue", queue, maxQueueName); err != nil {
+		return "", "", err
+	}
+	if err := checkID(o.Item.ID); err != nil {
+		return "", "", err
+	}
+	_, err = store.DecodeRecord(string(o.Record))
+	return queue, name, err
 }
 
 // deliver takes jobs to one queue, and then out of the outbox.
@@ -137,7 +169,7 @@ func (c *Client) Relay(ctx context.Context, queue, name string, to *Client) (del
 	}
 	ctx, cancel := c.patient(ctx)
 	defer cancel()
-	return c.relay(ctx, c.queue(queue), name, to)
+	return c.relay(ctx, route{queue, name, to})
 }
 
 // Via is where a transaction puts jobs into the queues of another store: task.Put(ctx, tx.Via("jobs", other), args). The
@@ -165,13 +197,8 @@ func (v *via) put(ctx context.Context, items []putItem) error {
 	for i := range items {
 		items[i].err = v.tx.take(ctx, &items[i], v.name)
 	}
-	v.tx.OnCommit(func(ctx context.Context) {
-		c, q := v.tx.c, v.tx.c.queue(v.tx.queue)
-		c.spawn(func() {
-			if _, err := c.relay(c.life, q, v.name, v.other); err != nil && c.life.Err() == nil {
-				c.cfg.Logger.LogAttrs(c.life, slog.LevelWarn, "jobs for another store were not delivered; Relay will", slog.String("store", v.name), slog.Any("err", err))
-			}
-		})
+	v.tx.OnCommit(func(context.Context) {
+		v.tx.c.send(route{v.tx.queue, v.name, v.other})
 	})
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/spooljobs/spool/internal/codec"
+	"github.com/spooljobs/spool/internal/txn"
 )
 
 // Ref is a typed pointer to a value that is stored in Redis under a key of the user's. It is a value itself, encodes as
@@ -30,11 +32,13 @@ type Ref[T any] struct {
 
 // birth is what a Ref knows of the transaction that created it, shared by its copies.
 type birth struct {
-	tx *Tx
+	tx  *Tx
+	key string
 
 	mu    sync.Mutex // guards what follows
 	state birthState
-	lent  int // Puts to the transaction that are being encoded
+	lent  bool // something that takes effect with the transaction is being encoded,
+	used  bool // and the Ref stands in it
 }
 
 type birthState int
@@ -64,7 +68,8 @@ func Create[T any](ctx context.Context, tx *Tx, value T) (Ref[T], error) {
 	if err := tx.usable(ctx); err != nil {
 		return Ref[T]{}, err
 	}
-	ref := Ref[T]{key: tx.Queue().Tag() + "/ref/" + uuid.NewString(), from: &birth{tx: tx}}
+	key := tx.Queue().Tag() + "/ref/" + uuid.NewString()
+	ref := Ref[T]{key: key, from: &birth{tx: tx, key: key}}
 	if err := ref.Store(ctx, tx, value); err != nil {
 		return Ref[T]{}, err
 	}
@@ -90,18 +95,25 @@ func (r Ref[T]) usable(tx *Tx) error {
 	if r.key == "" {
 		return &FieldError{"Ref", "", "must come from NewRef or Create"}
 	}
-	if r.from == nil {
+	return r.from.usable(tx)
+}
+
+func (b *birth) usable(tx *Tx) error {
+	if b == nil {
 		return nil
 	}
-	r.from.mu.Lock()
-	defer r.from.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	switch {
-	case r.from.state == stillborn:
-		return &FieldError{"Ref", r.key, errStillborn}
-	case r.from.state == unborn && r.from.tx != tx && r.from.lent == 0:
-		return &FieldError{"Ref", r.key, errUncommitted}
+	case b.state == stillborn:
+		return &FieldError{"Ref", b.key, errStillborn}
+	case b.state == born, b.tx == tx:
+		return nil
+	case tx == nil && b.lent:
+		b.used = true
+		return nil
 	}
-	return nil
+	return &FieldError{"Ref", b.key, errUncommitted}
 }
 
 // form is how a type is stored.
@@ -146,34 +158,46 @@ func (r Ref[T]) Load(ctx context.Context, tx *Tx) (T, error) {
 		return value, r.trouble(err)
 	}
 	if formOf[T]() == asNumber {
-		return value, r.parse(text, reflect.ValueOf(&value).Elem())
+		err = parse(text, reflect.ValueOf(&value).Elem())
+	} else {
+		err = codec.Unmarshal([]byte(text), &value)
 	}
-	if err := codec.Unmarshal([]byte(text), &value); err != nil {
-		return value, fmt.Errorf("spool: what is stored under %q is no %T: %w", r.key, value, err)
+	if err != nil {
+		var none T
+		return none, r.strange(err)
 	}
 	return value, nil
 }
 
-func (r Ref[T]) parse(text string, into reflect.Value) error {
-	var err error
+func parse(text string, into reflect.Value) error {
 	if into.CanInt() {
-		var n int64
-		n, err = strconv.ParseInt(text, 10, into.Type().Bits())
+		n, err := strconv.ParseInt(text, 10, into.Type().Bits())
 		into.SetInt(n)
-	} else {
-		var n uint64
-		n, err = strconv.ParseUint(text, 10, into.Type().Bits())
-		into.SetUint(n)
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("spool: what is stored under %q is no %s: %w", r.key, into.Type(), err)
+	n, err := strconv.ParseUint(text, 10, into.Type().Bits())
+	into.SetUint(n)
+	return err
+}
+
+// digits is what parse reads, whatever the methods of the type.
+func digits(v reflect.Value) string {
+	if v.CanInt() {
+		return strconv.FormatInt(v.Int(), 10)
 	}
-	return nil
+	return strconv.FormatUint(v.Uint(), 10)
+}
+
+func (r Ref[T]) strange(err error) error {
+	return fmt.Errorf("spool: what is stored under %q is no %s: %w", r.key, reflect.TypeFor[T](), err)
 }
 
 func (r Ref[T]) trouble(err error) error {
 	if errors.Is(err, redis.Nil) {
 		return fmt.Errorf("%w: %q", ErrNotFound, r.key)
+	}
+	if reply := txn.ReplyError(""); errors.As(err, &reply) {
+		return r.strange(err)
 	}
 	return err
 }
@@ -198,15 +222,22 @@ func (r Ref[T]) Store(ctx context.Context, tx *Tx, value T) error {
 	}
 	switch formOf[T]() {
 	case asNumber:
-		return tx.Do(ctx, "SET", r.key, fmt.Sprint(value)).Err()
+		return tx.Do(ctx, "SET", r.key, digits(reflect.ValueOf(value))).Err()
 	case asHash:
-		fields := any(value).(map[string]string)
-		args := []any{"HSET", r.key}
-		for field, text := range fields {
-			args = append(args, field, text)
-		}
-		if err := tx.Do(ctx, "DEL", r.key).Err(); err != nil || len(fields) == 0 {
+		if err := tx.Do(ctx, "DEL", r.key).Err(); err != nil {
 			return err
+		}
+		args := []any{"HSET", r.key}
+		for field, text := range any(value).(map[string]string) {
+			if args = append(args, field, text); len(args)+2 > maxTxCommand {
+				if err := tx.Do(ctx, args...).Err(); err != nil {
+					return err
+				}
+				args = args[:2]
+			}
+		}
+		if len(args) == 2 {
+			return nil
 		}
 		return tx.Do(ctx, args...).Err()
 	}
@@ -239,7 +270,8 @@ func (r Ref[T]) Update(ctx context.Context, tx *Tx, fn func(T) (T, error)) error
 }
 
 // Add adds to a counter, from 0 where there is none, without reading it: two transactions that only add are no conflict.
-// It is for Refs of integers; what passes 64 bits is refused at the commit.
+// It is for Refs of integers; what passes the 64 bits of an int64 is refused at the commit. A value that passes a smaller
+// type, or falls below 0 where that has no sign, shows as an error of Load.
 func (r Ref[T]) Add(ctx context.Context, tx *Tx, n int64) error {
 	if err := r.usable(tx); err != nil {
 		return err
@@ -311,19 +343,51 @@ func (r *Ref[T]) DecodeMsgpack(dec *msgpack.Decoder) error {
 }
 
 // encode encodes a value that may hold Refs which this transaction created.
-func (tx *Tx) encode(value any) ([]byte, error) {
-	tx.lend(1)
-	defer tx.lend(-1)
-	return codec.Marshal(value)
+func (tx *Tx) encode(value any) (b []byte, err error) {
+	_, err = tx.lending(func() (err error) {
+		b, err = codec.Marshal(value)
+		return err
+	})
+	return b, err
 }
 
-// lend lets Refs of this transaction be encoded: what is encoded takes effect with it.
-func (tx *Tx) lend(n int) {
-	tx.mu.Lock()
-	defer tx.mu.Unlock()
-	for _, b := range tx.born {
-		b.mu.Lock()
-		b.lent += n
-		b.mu.Unlock()
+// lending lets Refs of this transaction be encoded by fn: what it encodes takes effect with it. It returns those that
+// were. Without a transaction it only calls fn.
+func (tx *Tx) lending(fn func() error) (used []*birth, err error) {
+	if tx == nil {
+		return nil, fn()
 	}
+	tx.mu.Lock()
+	born := slices.Clone(tx.born)
+	tx.mu.Unlock()
+	if len(born) == 0 {
+		return nil, fn()
+	}
+	tx.encoding.Lock() // so that it is known what stands in what
+	defer tx.encoding.Unlock()
+	for _, b := range born {
+		b.lend()
+	}
+	defer func() {
+		for _, b := range born {
+			if b.takeBack() {
+				used = append(used, b)
+			}
+		}
+	}()
+	return nil, fn()
+}
+
+func (b *birth) lend() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lent, b.used = true, false
+}
+
+// takeBack says whether it was used.
+func (b *birth) takeBack() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lent = false
+	return b.used
 }

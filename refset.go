@@ -12,55 +12,56 @@ import (
 // zero value is empty. It holds nothing live and nothing of a request: what travels are keys. (The PersistentContext of
 // dm.zodb.asynchronous.)
 type RefSet struct {
-	places []string
-	names  map[string]string
-	live   []anyRef // what was given, for as long as it was not encoded
+	places []anchor
+	names  map[string]anchor
+}
+
+// anchor is what a Ref points to, made free of its type.
+type anchor struct {
+	key  string
+	from *birth
 }
 
 // anyRef is a Ref of any type.
-type anyRef interface {
-	Key() string
-	usable(tx *Tx) error
-}
+type anyRef interface{ anchor() anchor }
+
+func (r Ref[T]) anchor() anchor { return anchor{r.key, r.from} }
 
 // refTarget is a pointer to a Ref of any type.
-type refTarget interface{ point(key string, live anyRef) }
+type refTarget interface{ point(a anchor) }
 
-func (r *Ref[T]) point(key string, live anyRef) {
-	*r = Ref[T]{key: key}
-	if from, ok := live.(interface{ birth() *birth }); ok {
-		r.from = from.birth()
-	}
-}
-
-func (r Ref[T]) birth() *birth { return r.from }
+func (r *Ref[T]) point(a anchor) { *r = Ref[T]{a.key, a.from} }
 
 // Add appends a Ref. The zero Ref is an error: it points nowhere.
 func (s *RefSet) Add(ref anyRef) error {
-	if err := attached(ref); err != nil {
+	a, err := attached(ref)
+	if err != nil {
 		return err
 	}
-	s.places, s.live = append(s.places, ref.Key()), append(s.live, ref)
+	s.places = append(slices.Clip(s.places), a) // copies of the set go their own ways
 	return nil
 }
 
 // Set gives a Ref a name; one that has the name already is replaced.
 func (s *RefSet) Set(name string, ref anyRef) error {
-	if err := attached(ref); err != nil {
+	a, err := attached(ref)
+	if err != nil {
 		return err
 	}
-	if s.names == nil {
-		s.names = map[string]string{}
+	names := maps.Clone(s.names)
+	if names == nil {
+		names = map[string]anchor{}
 	}
-	s.names[name], s.live = ref.Key(), append(s.live, ref)
+	names[name] = a
+	s.names = names
 	return nil
 }
 
-func attached(ref anyRef) error {
-	if ref == nil || ref.Key() == "" {
-		return &FieldError{"Ref", nil, "must come from NewRef or Create"}
+func attached(ref anyRef) (anchor, error) {
+	if ref == nil || ref.anchor().key == "" {
+		return anchor{}, &FieldError{"Ref", nil, "must come from NewRef or Create"}
 	}
-	return nil
+	return ref.anchor(), nil
 }
 
 // Len is how many there are by position.
@@ -72,29 +73,20 @@ func (s RefSet) Names() []string { return slices.Sorted(maps.Keys(s.names)) }
 // At points ref, a *Ref of the right type, to what stands at a place, counted from 0.
 func (s RefSet) At(place int, ref refTarget) error {
 	if place < 0 || place >= len(s.places) {
-		return &FieldError{"place", place, fmt.Sprintf("must be from 0 to %d", len(s.places)-1)}
+		return &FieldError{"place", place, fmt.Sprintf("there are %d, counted from 0", len(s.places))}
 	}
-	ref.point(s.places[place], s.origin(s.places[place]))
+	ref.point(s.places[place])
 	return nil
 }
 
 // Get points ref, a *Ref of the right type, to what has a name. ErrNotFound where nothing has it: ref is then left as it
 // was, which makes it the default.
 func (s RefSet) Get(name string, ref refTarget) error {
-	key, ok := s.names[name]
+	a, ok := s.names[name]
 	if !ok {
 		return fmt.Errorf("%w: a Ref named %q", ErrNotFound, name)
 	}
-	ref.point(key, s.origin(key))
-	return nil
-}
-
-func (s RefSet) origin(key string) anyRef {
-	for _, ref := range s.live {
-		if ref.Key() == key {
-			return ref
-		}
-	}
+	ref.point(a)
 	return nil
 }
 
@@ -106,12 +98,20 @@ type wireRefs struct {
 
 // EncodeMsgpack writes the keys. A Ref that is not committed cannot be encoded, but for its own transaction.
 func (s RefSet) EncodeMsgpack(enc *msgpack.Encoder) error {
-	for _, ref := range s.live {
-		if err := ref.usable(nil); err != nil {
+	w := wireRefs{make([]string, 0, len(s.places)), make(map[string]string, len(s.names))}
+	for _, a := range s.places {
+		if err := a.from.usable(nil); err != nil {
 			return err
 		}
+		w.Places = append(w.Places, a.key)
 	}
-	return enc.Encode(&wireRefs{s.places, s.names})
+	for name, a := range s.names {
+		if err := a.from.usable(nil); err != nil {
+			return err
+		}
+		w.Names[name] = a.key
+	}
+	return enc.Encode(&w)
 }
 
 // DecodeMsgpack reads what EncodeMsgpack wrote.
@@ -120,6 +120,15 @@ func (s *RefSet) DecodeMsgpack(dec *msgpack.Decoder) error {
 	if err := dec.Decode(&w); err != nil {
 		return err
 	}
-	*s = RefSet{places: w.Places, names: w.Names}
+	*s = RefSet{}
+	for _, key := range w.Places {
+		s.places = append(s.places, anchor{key: key})
+	}
+	for name, key := range w.Names {
+		if s.names == nil {
+			s.names = make(map[string]anchor, len(w.Names))
+		}
+		s.names[name] = anchor{key: key}
+	}
 	return nil
 }

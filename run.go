@@ -75,7 +75,7 @@ func (c *runContext) Value(key any) any {
 	if _, ok := key.(runKey); ok {
 		return c.run
 	}
-	if _, ok := key.(txKey); ok && c.tx != nil {
+	if k, ok := key.(txKey); ok && c.tx != nil && k.c == c.tx.c {
 		return c.tx
 	}
 	return c.Context.Value(key)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -20,10 +21,10 @@ type Outcome[R any] struct {
 }
 
 // Take reads a job's outcome in a transaction and takes it away: it is deleted when, and only if, the transaction commits.
-// Read again before that, it is there again. There are three answers: an outcome; ErrIncomplete, the job has not ended;
-// ErrUnknown, nothing is stored under the id: it was never put, or left nothing, or its outcome was taken or has had its
-// time. A failure of the job is part of the outcome and no error here: the reader's transaction goes on.
-// (TransactionalScheduler.get_result of dm.zodb.asynchronous.)
+// Read again before that, it is there again. There are three answers: an outcome; ErrIncomplete, the job has not ended,
+// or was put to this very transaction; ErrUnknown, nothing is stored under the id: it was never put, or left nothing, or
+// its outcome was taken or has had its time. A failure of the job is part of the outcome and no error here: the reader's
+// transaction goes on. (TransactionalScheduler.get_result of dm.zodb.asynchronous.)
 //
 // In a cluster the job's queue must be the transaction's.
 func (j *Job[R]) Take(ctx context.Context, tx *Tx) (Outcome[R], error) {
@@ -52,7 +53,7 @@ func (j *Job[R]) Take(ctx context.Context, tx *Tx) (Outcome[R], error) {
 		switch {
 		case err != nil:
 			return out, err
-		case lives == int64(1):
+		case lives == int64(1), tx.holdsPut(j.queue, j.id):
 			return out, fmt.Errorf("%w: job %s", ErrIncomplete, j.id)
 		}
 		return out, fmt.Errorf("%w: taking the outcome of %q", ErrUnknown, j.id)
@@ -72,6 +73,14 @@ func (j *Job[R]) Take(ctx context.Context, tx *Tx) (Outcome[R], error) {
 	defer tx.mu.Unlock()
 	tx.taken = append(tx.taken, [][]string{{"HDEL", q.Key("outcomes"), id}, {"ZREM", q.Key("done"), id}}...)
 	return out, nil
+}
+
+// holdsPut says whether the job was put to this transaction.
+func (tx *Tx) holdsPut(queue, id string) bool {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	return queue == tx.queue && slices.ContainsFunc(tx.puts, func(it store.Item) bool { return it.ID == id }) ||
+		slices.ContainsFunc(tx.outs, func(o store.Out) bool { return o.To == queue && o.Item.ID == id })
 }
 
 // Forget deletes a job's outcome now. If nothing is stored under the id it changes nothing; a job that has not ended is

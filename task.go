@@ -49,6 +49,7 @@ func NewTask[A, R any](name string, opts ...TaskOption) Task[A, R] {
 		}
 		opt.applyTask(def)
 	}
+	declareOwn(def.known)
 	if err := def.defaults.err(); err != nil {
 		panic(fmt.Errorf("task %s: %w", name, err))
 	}
@@ -56,6 +57,13 @@ func NewTask[A, R any](name string, opts ...TaskOption) Task[A, R] {
 		panic(&FieldError{"ID", def.defaults.id, "an id cannot be the default of a task"})
 	}
 	return Task[A, R]{def}
+}
+
+// declareOwn declares the errors of Spool's own that a job can fail with. One that the user has declared keeps that name.
+func declareOwn(known *failure.Known) *failure.Known {
+	_ = known.Declare("spool.conflict", ErrConflict)
+	_ = known.Declare("spool.broken-commit", ErrBrokenCommit)
+	return known
 }
 
 func is[T, U any]() bool { return reflect.TypeFor[T]() == reflect.TypeFor[U]() }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -99,9 +100,12 @@ type bare struct {
 	cfg   TxConfig
 	count *retry.Count
 	tries atomic.Int32
-	begun bool // a connection was given to it before
-	link  *link
 	fate  []string // contested keys that the last attempt read
+
+	opened atomic.Bool // the attempt has been given its connection
+	opens  sync.Mutex  // guards begun, and link until opened
+	begun  bool        // a connection was given to it before
+	link   *link
 }
 
 func (b *bare) job() *run { return nil }
@@ -113,18 +117,34 @@ func (b *bare) await(ctx context.Context, fn func(ctx context.Context) error) er
 
 // open takes a connection, which the attempt holds to its end. That is no attempt as long as it waits.
 func (b *bare) open(ctx context.Context, key string) error {
-	if b.link != nil {
+	if b.opened.Load() {
 		return nil
 	}
-	if !b.begun {
-		b.tries.Add(-1)
-		defer b.tries.Add(1)
-	}
 	return b.await(ctx, func(ctx context.Context) (err error) {
-		b.link, err = b.c.conns.take(ctx, key)
-		b.begun = b.begun || err == nil
+		b.opens.Lock()
+		defer b.opens.Unlock()
+		if b.link != nil {
+			return nil
+		}
+		if !b.begun {
+			b.tries.Add(-1)
+			defer b.tries.Add(1)
+		}
+		if b.link, err = b.c.conns.take(ctx, key); err == nil {
+			b.begun = true
+			b.opened.Store(true)
+		}
 		return err
 	})
+}
+
+// close gives the connection back.
+func (b *bare) close() {
+	b.opens.Lock()
+	defer b.opens.Unlock()
+	b.opened.Store(false)
+	b.link.release()
+	b.link = nil
 }
 
 // ended says how an attempt ended, beside its error.
@@ -159,22 +179,31 @@ func (b *bare) run(ctx context.Context, fn func(context.Context, *Tx) error) err
 			again = true
 		}
 		if !again || tx.partial {
+			if how == endedConflict && tx.Attempts() > 1 {
+				err = fmt.Errorf("%w, after %d attempts", err, tx.Attempts())
+			}
 			return err
 		}
-		level := slog.LevelDebug
-		if wait > 0 {
-			level = slog.LevelError // somebody waits
-		}
-		b.c.cfg.Logger.LogAttrs(ctx, level, "retrying a transaction", slog.Int("attempt", tx.Attempts()), slog.Duration("after", wait),
-			slog.String("who", b.cfg.Who), slog.String("what", b.cfg.What), slog.Any("err", err))
-		if err := b.pause(ctx, wait); err != nil {
+		if err := b.pause(ctx, wait, err); err != nil {
 			return err
 		}
 	}
 }
 
-func (b *bare) pause(ctx context.Context, wait time.Duration) error {
-	if wait <= 0 && ctx.Err() == nil && b.c.life.Err() == nil {
+// pause waits before what failed is tried again.
+func (b *bare) pause(ctx context.Context, wait time.Duration, why error) error {
+	level := slog.LevelDebug
+	if wait > 0 || b.cfg.Retry.ConflictWaits != nil {
+		level = slog.LevelError // somebody waits
+	}
+	b.c.cfg.Logger.LogAttrs(ctx, level, "retrying a transaction", slog.Int("attempt", int(b.tries.Load())), slog.Duration("after", wait),
+		slog.String("who", b.cfg.Who), slog.String("what", b.cfg.What), slog.Any("err", why))
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case b.c.life.Err() != nil:
+		return ErrClosed
+	case wait <= 0:
 		return nil
 	}
 	return b.await(ctx, func(ctx context.Context) error {
@@ -193,29 +222,34 @@ func (b *bare) pause(ctx context.Context, wait time.Duration) error {
 
 // attempt runs the function once and commits.
 func (b *bare) attempt(ctx context.Context, tx *Tx, fn func(context.Context, *Tx) error) (how ended, err error) {
-	within := &txContext{ctx, tx}
+	within := &txContext{ctx, tx.c, tx}
 	committed := false
 	defer func() {
 		b.fate = tx.contestedReads()
-		for _, hook := range tx.end(errTxOver, committed) {
+		hooks := tx.end(errTxOver, committed)
+		b.close() // before the hooks: they may begin transactions of their own
+		for _, hook := range hooks {
 			hook(ctx)
 		}
-		b.link.release()
-		b.link = nil
 	}()
 	err = guarded(within, tx, fn)
 	kept := keptError(err)
-	if err == nil || kept != nil {
-		how, err := b.finish(within, tx)
-		if committed = err == nil; committed {
-			b.c.commits.Add(1)
+	switch done := err == nil || kept != nil; {
+	case tx.unsure != nil:
+		// A part may have taken effect: nothing is done again, whatever fn made of it.
+		if done {
+			err = tx.unsure
+		}
+	case done:
+		if how, err = b.finish(within, tx); err == nil {
+			committed = true
 			return how, kept
 		}
-		return how, err
+	default:
+		how, err = b.judge(ctx, tx, err)
 	}
-	how, err = b.judge(ctx, tx, err)
 	if how == endedForGood {
-		if b.cfg.Debug != nil && ctx.Err() == nil {
+		if b.cfg.Debug != nil && ctx.Err() == nil && !errors.Is(err, ErrUnsure) {
 			b.cfg.Debug(within, tx, err)
 		}
 		if p := (*panicked)(nil); errors.As(err, &p) {
@@ -249,7 +283,9 @@ func (b *bare) judge(ctx context.Context, tx *Tx, err error) (ended, error) {
 	case ctx.Err() != nil:
 		return endedForGood, err
 	case errors.Is(err, ErrConflict):
-		b.conflict(nil)
+		if !tx.clashed {
+			b.conflict(nil)
+		}
 		return endedConflict, err
 	case errors.Is(err, ErrDisconnected), errors.Is(err, ErrFull):
 		return endedDisconnect, err
@@ -299,13 +335,18 @@ func (b *bare) commit(ctx context.Context, tx *Tx, cursor []byte) error {
 
 // finish makes what the transaction has written take effect.
 func (b *bare) finish(ctx context.Context, tx *Tx) (how ended, err error) {
-	if err := b.describe(ctx, tx); err != nil {
+	if err := tx.describe(ctx, &b.cfg); err != nil {
 		return endedForGood, err
 	}
 	t := tx.transaction()
 	if t == nil {
 		return endedForGood, nil
 	}
+	defer func() {
+		if err == nil {
+			b.c.commits.Add(1)
+		}
+	}()
 	if len(t.Writes)+len(t.Puts)+len(t.Outs) == 0 {
 		return b.confirm(ctx, tx)
 	}
@@ -320,14 +361,18 @@ func (b *bare) finish(ctx context.Context, tx *Tx) (how ended, err error) {
 }
 
 // describe appends to the audit stream, if there is one and something is written.
-func (b *bare) describe(ctx context.Context, tx *Tx) error {
-	tx.mu.Lock()
-	writes := len(tx.log.Writes())+len(tx.puts)+len(tx.outs) > 0
-	tx.mu.Unlock()
-	if b.cfg.Audit == "" || !writes {
+func (tx *Tx) describe(ctx context.Context, cfg *TxConfig, more ...any) error {
+	if cfg.Audit == "" {
 		return nil
 	}
-	return tx.Do(ctx, "XADD", b.cfg.Audit, "*", "who", b.cfg.Who, "what", b.cfg.What).Err()
+	tx.mu.Lock()
+	due := !tx.described && len(tx.log.Writes())+len(tx.puts)+len(tx.outs)+len(tx.taken) > 0
+	tx.described = tx.described || due
+	tx.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return tx.Do(ctx, append([]any{"XADD", cfg.Audit, "*", "who", cfg.Who, "what", cfg.What}, more...)...).Err()
 }
 
 // confirm sees to it that what a transaction that only reads has read is of one moment. One call is.
@@ -357,20 +402,21 @@ func (b *bare) confirm(ctx context.Context, tx *Tx) (ended, error) {
 }
 
 // tell commits by WATCH, a second look at all reads, and one script as the only command of a MULTI. That a watched key was
-// touched is no conflict while what was read of it is as it was: the look is repeated. (Late watching: no connection is
-// needed before the function has returned, and the keys are watched for two round trips only.)
+// touched is no conflict while what was read of it is as it was: the look is repeated, and where that does not help the
+// script looks by itself. (Late watching: no connection is needed before the function has returned, and the keys are
+// watched for two round trips only.)
 func (b *bare) tell(ctx context.Context, t *store.Transaction) (ended, error) {
 	q := b.c.queue(b.cfg.Queue)
 	line := b.c.txLine(b.cfg.Queue)
-	for {
+	for touched := 0; ; {
 		line.number++
-		refusal, changed, err := b.once(ctx, q, line, t)
+		refusal, changed, err := b.once(ctx, q, line, t, touched < manyTouches)
 		if store.MaybeExecuted(err) {
 			// Did it? The answer comes by its number, which is closed if it did not.
 			b.link.release()
 			b.link = nil
 			var applied bool
-			if applied, refusal, err = b.settle(ctx, q, line); err != nil {
+			if applied, refusal, err = b.settle(ctx, q, line, err); err != nil {
 				return endedForGood, err // the line is given up with the call
 			}
 			if !applied {
@@ -381,19 +427,23 @@ func (b *bare) tell(ctx context.Context, t *store.Transaction) (ended, error) {
 		}
 		switch {
 		case errors.Is(err, store.ErrTouched) && ctx.Err() == nil:
+			touched++
 			continue
 		case errors.Is(err, store.ErrTouched):
 			err = context.Cause(ctx)
 		case errors.Is(err, store.ErrFull):
 			// The finished transaction waits: the function runs again only if its reads have changed.
 			if wait, again := b.count.Disconnect(); again {
-				if err := b.pause(ctx, wait); err != nil {
+				if err := b.pause(ctx, wait, err); err != nil {
 					return endedForGood, err
 				}
 				continue
 			}
 		}
 		b.c.giveLine(b.cfg.Queue, line)
+		if refusal != nil && refusal.Word == store.RefusedConflict {
+			changed = refusal.Index
+		}
 		switch {
 		case errors.Is(err, store.ErrAway):
 			return endedDisconnect, b.c.away("committing", err)
@@ -409,8 +459,16 @@ func (b *bare) tell(ctx context.Context, t *store.Transaction) (ended, error) {
 	}
 }
 
-// once looks and commits, one time.
-func (b *bare) once(ctx context.Context, q *store.Queue, line *txLine, t *store.Transaction) (refusal *store.Refusal, changed int, err error) {
+// manyTouches is how often a watched key may be touched although what was read of it is as it was. Whoever writes
+// another field of a hash all the time would keep a WATCH from ever succeeding; the script asks the reads itself.
+const manyTouches = 3
+
+// once looks and commits, one time. Without watching the script does all in one call.
+func (b *bare) once(ctx context.Context, q *store.Queue, line *txLine, t *store.Transaction, watch bool) (refusal *store.Refusal, changed int, err error) {
+	if !watch {
+		refusal, err = q.Transact(ctx, line.id, line.number, t)
+		return refusal, -1, err
+	}
 	if b.link == nil {
 		key := q.Key("lines")
 		if b.link, err = b.c.conns.take(ctx, key); err != nil {
@@ -428,13 +486,13 @@ func (b *bare) once(ctx context.Context, q *store.Queue, line *txLine, t *store.
 }
 
 // settle asks what became of a commit whose answer was lost.
-func (b *bare) settle(ctx context.Context, q *store.Queue, line *txLine) (applied bool, refusal *store.Refusal, err error) {
+func (b *bare) settle(ctx context.Context, q *store.Queue, line *txLine, lost error) (applied bool, refusal *store.Refusal, err error) {
 	for {
 		wait, again := b.count.Disconnect()
 		if !again {
 			return false, nil, fmt.Errorf("%w: committing", ErrUnsure)
 		}
-		if err := b.pause(ctx, wait); err != nil {
+		if err := b.pause(ctx, wait, lost); err != nil {
 			return false, nil, fmt.Errorf("%w: committing: %w", ErrUnsure, err)
 		}
 		applied, refusal, err = q.Settle(ctx, line.id, line.number)
@@ -444,6 +502,7 @@ func (b *bare) settle(ctx context.Context, q *store.Queue, line *txLine) (applie
 		case !errors.Is(err, store.ErrAway):
 			return false, nil, fmt.Errorf("%w: committing: %w", ErrUnsure, err)
 		}
+		lost = err
 	}
 }
 

@@ -28,19 +28,25 @@ type Tx struct {
 	owner txOwner
 	tries *atomic.Int32
 
-	mu      sync.Mutex // guards what follows; not held while Redis is asked
-	log     txn.Log
-	puts    []store.Item
-	outs    []store.Out
-	done    []func(context.Context) // OnCommit
-	undone  []func(context.Context) // OnAbort
-	born    []*birth                // Refs created here
-	taken   [][]string              // writes to keys of Spool's own
-	turns   []string                // contested keys whose turn it holds
-	waits   bool                    // somebody waits for a turn on its behalf
-	asks    int                     // calls that have read
-	over    error                   // why it can no longer be used; nil while it can
-	partial bool                    // a part of it has been committed
+	encoding sync.Mutex // held while Refs created here are encoded; before mu
+
+	mu        sync.Mutex // guards what follows; not held while Redis is asked
+	log       txn.Log
+	puts      []store.Item
+	outs      []store.Out
+	ids       map[string]string       // digests of jobs put here under ids of the user's
+	done      []func(context.Context) // OnCommit
+	undone    []func(context.Context) // OnAbort
+	born      []*birth                // Refs created here
+	taken     [][]string              // writes to keys of Spool's own
+	turns     []heldTurn              // at contested keys
+	waits     bool                    // somebody waits for a turn on its behalf
+	asks      int                     // calls that have read
+	over      error                   // why it can no longer be used; nil while it can
+	partial   bool                    // a part of it has been committed
+	described bool                    // it is in the audit stream
+	clashed   bool                    // a part of it was not, for a conflict that has been counted
+	unsure    error                   // of a commit in the middle that may have taken effect: nothing can follow it
 }
 
 // txOwner is what a transaction runs under: a call of Transact, or a run of a job.
@@ -84,8 +90,8 @@ func (tx *Tx) Do(ctx context.Context, args ...any) *redis.Cmd {
 }
 
 func (tx *Tx) do(ctx context.Context, args []any) (any, error) {
-	if ctx == nil {
-		return nil, &FieldError{"ctx", nil, "must not be nil"}
+	if err := tx.usable(ctx); err != nil {
+		return nil, err
 	}
 	if len(args) > maxTxCommand {
 		return nil, &FieldError{"command", args[0], errManyValues}
@@ -107,11 +113,11 @@ func (tx *Tx) perform(ctx context.Context, command *txn.Command) (any, error) {
 	if err := tx.usable(ctx); err != nil {
 		return nil, err
 	}
-	if err := tx.owner.open(ctx, command.Keys[0]); err != nil {
-		return nil, err
-	}
 	if command.Reads() {
 		return tx.read(ctx, command)
+	}
+	if err := tx.owner.open(ctx, command.Keys[0]); err != nil {
+		return nil, err
 	}
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
@@ -128,11 +134,17 @@ func (tx *Tx) usable(ctx context.Context) error {
 	if tx == nil {
 		return &FieldError{"Tx", nil, "must come from Transact or HandleTx"}
 	}
+	if ctx == nil {
+		return &FieldError{"ctx", nil, "must not be nil"}
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
+	if tx.unsure != nil {
+		return tx.unsure
+	}
 	return tx.over
 }
 
@@ -183,6 +195,11 @@ func (tx *Tx) read(ctx context.Context, command *txn.Command) (any, error) {
 		}
 		break
 	}
+	// Only now, after its turn has come: were connections held by those who wait for a turn, whose turn it is might wait
+	// for a connection.
+	if err := tx.owner.open(ctx, command.Keys[0]); err != nil {
+		return nil, err
+	}
 	var answers []store.Reading
 	err := tx.owner.await(ctx, func(ctx context.Context) (err error) {
 		answers, err = tx.c.reader(tx.queue).ask(ctx, store.Question{Order: command.Order(), Args: command.Args, Keys: command.Keys})
@@ -207,11 +224,11 @@ func (tx *Tx) read(ctx context.Context, command *txn.Command) (any, error) {
 
 // queueUp takes turns at contested keys, in their order.
 func (tx *Tx) queueUp(ctx context.Context, keys []string) {
-	var got []string
+	var got []heldTurn
 	_ = tx.owner.await(ctx, func(ctx context.Context) error {
 		for _, key := range keys {
-			if tx.c.turns.take(ctx, key) {
-				got = append(got, key)
+			if turn, ok := tx.c.turns.take(ctx, key); ok {
+				got = append(got, turn)
 			}
 		}
 		return nil
@@ -256,15 +273,34 @@ func (tx *Tx) take(ctx context.Context, it *putItem, name string) error {
 	if tx.over != nil {
 		return tx.over
 	}
-	if it.queue == tx.queue && name == "" {
-		tx.puts = append(tx.puts, it.item)
-		return nil
-	}
 	to := it.queue
 	if name != "" {
 		to += "@" + name
 	}
-	tx.outs = append(tx.outs, store.Out{ID: uuid.NewString(), To: to, Item: it.item})
+	// An id of the user's stands for one job, here as in Redis.
+	if digest := store.DigestOf(string(it.item.Record)); digest != "" {
+		switch old := tx.ids[to+"/"+it.item.ID]; old {
+		case "":
+			if tx.ids == nil {
+				tx.ids = map[string]string{}
+			}
+			tx.ids[to+"/"+it.item.ID] = digest
+		case digest:
+			return nil
+		default:
+			return fmt.Errorf("%w: %q", ErrIDTaken, it.item.ID)
+		}
+	}
+	if to == tx.queue {
+		tx.puts = append(tx.puts, it.item)
+		return nil
+	}
+	// They are delivered in the order of the commits, those of one commit in the order of their ids.
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("spool: drawing an id: %w", err)
+	}
+	tx.outs = append(tx.outs, store.Out{ID: hexID(id), To: to, Item: it.item})
 	return nil
 }
 
@@ -294,7 +330,8 @@ func (tx *Tx) Queue() *Queue { return tx.c.Queue(tx.queue) }
 // Commit makes what was done so far take effect, and goes on with a new transaction in the same Tx: what is read from
 // here on is read anew. In a job it does not end the job. An error says that it did not take effect: ErrConflict, which
 // is to be returned; the function then runs again from its beginning if it is a job, where a checkpoint tells how far it
-// has come. In Transact nothing is run again after a part has taken effect: the error is the caller's.
+// has come. In Transact nothing is run again after a part has taken effect: the error is the caller's. After ErrUnsure,
+// when it may have taken effect, the Tx is of no more use, and nothing is run again.
 func (tx *Tx) Commit(ctx context.Context) error { return tx.commit(ctx, nil) }
 
 func (tx *Tx) commit(ctx context.Context, cursor []byte) error {
@@ -302,6 +339,12 @@ func (tx *Tx) commit(ctx context.Context, cursor []byte) error {
 		return err
 	}
 	if err := tx.owner.commit(ctx, tx, cursor); err != nil {
+		tx.mu.Lock()
+		defer tx.mu.Unlock()
+		tx.clashed = tx.clashed || errors.Is(err, ErrConflict)
+		if errors.Is(err, ErrUnsure) {
+			tx.unsure = err
+		}
 		return err
 	}
 	tx.mu.Lock()
@@ -309,8 +352,9 @@ func (tx *Tx) commit(ctx context.Context, cursor []byte) error {
 	tx.reset()
 	tx.partial = true
 	tx.mu.Unlock()
+	outside := &txContext{ctx, tx.c, nil}
 	for _, fn := range done {
-		fn(ctx)
+		fn(outside)
 	}
 	return nil
 }
@@ -320,7 +364,8 @@ func (tx *Tx) reset() {
 	for _, b := range tx.born {
 		b.committed()
 	}
-	tx.log, tx.puts, tx.outs, tx.taken, tx.done, tx.undone, tx.born, tx.asks = txn.Log{}, nil, nil, nil, nil, nil, nil, 0
+	tx.log, tx.puts, tx.outs, tx.ids, tx.taken, tx.done, tx.undone, tx.born, tx.asks = txn.Log{}, nil, nil, nil, nil, nil, nil, nil, 0
+	tx.described = false
 	tx.releaseLocked()
 }
 
@@ -399,25 +444,25 @@ func (tx *Tx) holds(ctx context.Context) (bool, []string, error) {
 	return true, nil, nil
 }
 
-type txKey struct{}
+// txKey is where a context has the Tx of a client.
+type txKey struct{ c *Client }
 
-// txContext carries a Tx, so that a nested Transact of the same client joins.
+// txContext carries a Tx, so that a nested Transact of the same client joins; also if one of another client is between.
+// A nil Tx hides one.
 type txContext struct {
 	context.Context
+	c  *Client
 	tx *Tx
 }
 
 func (c *txContext) Value(key any) any {
-	if _, ok := key.(txKey); ok {
+	if k, ok := key.(txKey); ok && k.c == c.c {
 		return c.tx
 	}
 	return c.Context.Value(key)
 }
 
 func joined(ctx context.Context, c *Client) *Tx {
-	tx, _ := ctx.Value(txKey{}).(*Tx)
-	if tx == nil || tx.c != c {
-		return nil
-	}
+	tx, _ := ctx.Value(txKey{c}).(*Tx)
 	return tx
 }

@@ -1,5 +1,5 @@
 -- beat: an engine says that it lives, and sees to what others may have left lying.
--- keys:    engines dying active leaving outgoing ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor kinds done lastcalls wake:thread wake:reactor deadlines
+-- keys:    engines dying active leaving outgoing inbox ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor kinds done lastcalls wake:thread wake:reactor deadlines
 -- args:    engine ('number:uuid'), its token range from, to, ms of silence after which it counts as dead,
 --          ms until which it may declare others dead (its own beats were unbroken for that long), '0' if it may not:
 --          later than that the clock has jumped, and everybody first has a chance to beat
@@ -10,13 +10,14 @@
 -- repeat:  safe: it sets a time and asks
 -- bound:   10 engines declared dead, 10 dying named, 100 cancelled, 20 kinds
 -- with:    clock wake
-local engines, dying, active, leaving, outgoing = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local ready, due, suspect = { KEYS[6], KEYS[7] }, { KEYS[8], KEYS[9] }, { KEYS[10], KEYS[11] }
-local kinds, done, lastcalls, wake, deadlines = KEYS[12], KEYS[13], KEYS[14], { KEYS[15], KEYS[16] }, KEYS[17]
+local engines, dying, active, leaving, outgoing, inbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local ready, due, suspect = { KEYS[7], KEYS[8] }, { KEYS[9], KEYS[10] }, { KEYS[11], KEYS[12] }
+local kinds, done, lastcalls, wake, deadlines = KEYS[13], KEYS[14], KEYS[15], { KEYS[16], KEYS[17] }, KEYS[18]
 local engine, from, to, patience, judge = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 
 if not call('ZSCORE', engines, engine) then return { 'gone', num(now) } end
 call('ZCARD', dying); call('ZCARD', active); call('ZCARD', kinds); call('ZCARD', done); call('ZCARD', lastcalls)
+call('ZCARD', leaving); call('ZCARD', outgoing); call('ZCARD', inbox)
 local late = #call('ZRANGEBYSCORE', deadlines, '-inf', '(' .. num(now), 'LIMIT', '0', '1')
 local claimable, expected = {}, {}
 for lane = 1, 2 do
@@ -43,6 +44,7 @@ end
 
 local overdue = #call('ZRANGEBYSCORE', done, '-inf', '(' .. num(now), 'LIMIT', '0', '1')
   + #call('ZRANGEBYSCORE', lastcalls, '-inf', '(' .. num(now - 86400000), 'LIMIT', '0', '1')
+  + #call('ZRANGEBYSCORE', inbox, '-inf', '(' .. num(now - 86400000), 'LIMIT', '0', '1')
 local dead = call('ZRANGE', dying, '0', '9')
 local reply = { 'ok', num(now), num(call('ZCOUNT', active, from, '(' .. to)), overdue > 0 and '1' or '0', late > 0 and '1' or '0',
   call('ZCARD', outgoing) > 0 and '1' or '0', num(#dead) }

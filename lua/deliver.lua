@@ -1,7 +1,8 @@
 -- deliver: take in what another queue's outbox has for this one, each once.
 -- keys:    inbox jobs outcomes done ready:thread ready:reactor due:thread due:reactor deadlines wake:thread wake:reactor meta
 -- args:    number of jobs, their ids in the outbox, then for each job: id, record, due, deadline (see accept.lua)
--- returns: {'ok', now_ms, refused}; refused: places of the jobs whose id bears other contents, with blanks between
+-- returns: {'ok', now_ms, refused}; refused: places of the jobs whose id bears other contents, with blanks between; a
+--          repeat no longer names them
 -- moves:   new -> ready | due
 -- repeat:  safe: inbox remembers for a day what has arrived
 -- bound:   100 jobs

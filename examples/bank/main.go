@@ -3,10 +3,10 @@
 //	go run ./examples/bank
 //
 // A hundred accounts hold 1000 each. Two thousand jobs each take an amount out of one account, put it into another and
-// note that in a ledger; what a job reads and writes, and that it is done, are one transaction. After a quarter of them
-// one of the three workers is cut off, whatever it has on the wire. It goes on with what it has in hand. The others count
-// it as dead and run its jobs again. After half of them it is back, with transfers that are no longer its own, and is
-// refused. In the end the accounts are added up, and every transfer is looked for in the ledger.
+// note that in a ledger; what a job reads and writes, and that it is done, are one transaction. Early on one of the three
+// workers is cut off, whatever it has on the wire. It goes on with what it has in hand. The others count it as dead and
+// run its jobs again. After half of the transfers it is back, with some that are no longer its own, and is refused. In the
+// end the accounts are added up, and every transfer is looked for in the ledger.
 //
 // Without SPOOL_REDIS_URL the bank is in a Redis inside the process, with it in the one at that URL. The accounts are
 // those of this run, and are gone when it has ended.
@@ -103,7 +103,7 @@ func trade(ctx context.Context, out io.Writer, bank *bank, cable *cable) error {
 		return err
 	}
 	pull := func(done int) {
-		if done == transfers/4 {
+		if done == transfers/8 {
 			cable.pull()
 			fmt.Fprintln(out, "after", done, "transfers a worker is cut off")
 		}

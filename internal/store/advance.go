@@ -12,13 +12,12 @@ type Verdict struct {
 	Word  string // VerdictPlain and so on
 
 	Head    string // retry, back, park
-	Outcome []byte // keep; retry: used instead if the job's deadline is before its next attempt
+	Outcome []byte // keep; point: where to go on from, or empty; retry: used instead if the job's deadline is before its next attempt
 	Keep    int64  // keep: ms
 	Wait    int64  // retry: ms
 	History []byte // retry: the job's past, or empty for unchanged
 	Task    string // park
 	Why     string // break
-	Cursor  []byte // point: where to go on from, or empty
 
 	Tx *Transaction // takes effect with it, or neither does
 }
@@ -55,7 +54,7 @@ func (v *Verdict) Fields() int {
 
 // Size is what a verdict counts towards the bytes of a call.
 func (v *Verdict) Size() int {
-	size := len(v.Outcome) + len(v.History) + len(v.Cursor)
+	size := len(v.Outcome) + len(v.History)
 	if v.Tx != nil {
 		size += v.Tx.Size()
 	}
@@ -148,7 +147,7 @@ func (a *Advance) appendVerdicts(args []any) []any {
 		case VerdictBreak:
 			args = append(args, v.Word, v.Why)
 		case VerdictPoint:
-			args = append(args, v.Word, v.Cursor)
+			args = append(args, v.Word, v.Outcome)
 		case VerdictLeft:
 			args = append(args, v.Word)
 		}

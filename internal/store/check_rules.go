@@ -25,6 +25,7 @@ func (s *space) problems() []string {
 	s.checkRanks(report)
 	s.checkEngines(report)
 	s.checkIndexes(where, report)
+	s.checkPost(report)
 	s.checkLines(report)
 	s.checkCounters(report)
 	for _, name := range []string{"wake:thread", "wake:reactor"} {
@@ -164,6 +165,15 @@ func (s *space) checkEngines(report reporter) {
 			report("id %q: active under engine %d, which is dead and swept", UnpackID(id), n)
 		}
 	}
+	for id, token := range s.zsets["leaving"] {
+		n := int64(token) >> claimBits
+		if engines[n] == "" {
+			report("leaving: id %q: of engine %d, which is gone", UnpackID(id), n)
+		}
+		if held, active := s.zsets["active"][id]; active && held == token {
+			report("leaving: id %q: the run is active", UnpackID(id))
+		}
+	}
 	for name := range s.hashes["calls"] {
 		if engines[parseEngine(name).Number] != name {
 			report("calls: the line of %s, which is gone", name)
@@ -183,7 +193,7 @@ func (s *space) checkEngines(report reporter) {
 // checkIndexes: what stands beside the states points at something.
 func (s *space) checkIndexes(where map[string]string, report reporter) {
 	jobs := s.hashes["jobs"]
-	for _, name := range []string{"history", "watched"} {
+	for _, name := range []string{"history", "checkpoints", "watched"} {
 		for id := range s.hashes[name] {
 			if _, ok := jobs[id]; !ok && where[id] != "quarantine" {
 				report("%s: id %q has no record", name, UnpackID(id))
@@ -234,6 +244,35 @@ func (s *space) checkIndexes(where map[string]string, report reporter) {
 	for id := range s.zsets["parked"] {
 		if !kinds[id] {
 			report("parked: id %q is not among the kinds", UnpackID(id))
+		}
+	}
+}
+
+// checkPost: what waits for its way to another queue can be read and has its time; so has what arrived.
+func (s *space) checkPost(report reporter) {
+	for id, entry := range s.hashes["outbox"] {
+		if _, ok := s.zsets["outgoing"][id]; !ok {
+			report("outbox: %q has no time", id)
+		}
+		o := parseOut(id, entry)
+		if o.To == "" || o.Item.ID == "" {
+			report("outbox: %q cannot be read", id)
+		} else if r, err := DecodeRecord(string(o.Record)); err != nil {
+			report("outbox: %q: %v", id, err)
+		} else if r.Deadline != o.Deadline.Set {
+			report("outbox: %q: its record has another opinion of whether it has a deadline", id)
+		}
+	}
+	for id := range s.zsets["outgoing"] {
+		if _, ok := s.hashes["outbox"][id]; !ok {
+			report("outgoing: %q has left the outbox", id)
+		}
+	}
+	for _, name := range []string{"outgoing", "inbox"} {
+		for id, since := range s.zsets[name] {
+			if since < 1 || since >= 1e14 || since != math.Trunc(since) {
+				report("%s: %q has the time %v", name, id, since)
+			}
 		}
 	}
 }

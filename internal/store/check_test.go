@@ -84,6 +84,58 @@ func TestCheckerSeesWhatIsBroken(t *testing.T) {
 		{"a history that cannot be read", []string{"cannot be read"}, func(t *testing.T, b *bed, s *stage) {
 			b.rdb.HSet(t.Context(), b.Key("history"), s.ready, "00000x0000")
 		}},
+		{"a checkpoint of nothing", []string{"checkpoints: id \"ghost\" has no record"}, func(t *testing.T, b *bed, s *stage) {
+			b.rdb.HSet(t.Context(), b.Key("checkpoints"), ghost, "7")
+		}},
+		{"a checkpoint of a job in quarantine", nil, func(t *testing.T, b *bed, s *stage) {
+			b.rdb.HSet(t.Context(), b.Key("checkpoints"), s.broken, "7")
+		}},
+		{"a cancelled run of an engine that is gone", []string{"leaving: id \"ghost\": of engine 9, which is gone"}, func(t *testing.T, b *bed, s *stage) {
+			b.zadd(t, "leaving", 9<<claimBits, ghost)
+		}},
+		{"a cancelled run of a job that ended", nil, func(t *testing.T, b *bed, s *stage) {
+			b.zadd(t, "leaving", float64(s.h.Number<<claimBits), s.done)
+		}},
+		{"a cancelled run of an engine that dies", nil, func(t *testing.T, b *bed, s *stage) {
+			other := b.engine(t)
+			b.zadd(t, "leaving", float64(other.Number<<claimBits), s.done)
+			b.kill(t, other)
+		}},
+		{"a cancelled run beside another one", nil, func(t *testing.T, b *bed, s *stage) {
+			b.zadd(t, "leaving", b.score(t, "active", s.active)+1, s.active)
+		}},
+		{"a cancelled run that is active", []string{"the run is active"}, func(t *testing.T, b *bed, s *stage) {
+			b.zadd(t, "leaving", b.score(t, "active", s.active), s.active)
+		}},
+		{"something in the outbox without a time", []string{"outbox: \"other\" has no time"}, func(t *testing.T, b *bed, s *stage) {
+			b.rdb.HSet(t.Context(), b.Key("outbox"), "other", "far   id "+string(job().Record))
+		}},
+		{"something outgoing that is not in the outbox", []string{"outgoing: \"other\" has left the outbox"}, func(t *testing.T, b *bed, s *stage) {
+			b.zadd(t, "outgoing", 1e12, "other")
+		}},
+		{"something in the outbox that is cut short", []string{"outbox: \"other\" cannot be read"}, func(t *testing.T, b *bed, s *stage) {
+			b.outbox(t, "other", "far   id")
+		}},
+		{"something in the outbox that goes nowhere", []string{"outbox: \"other\" cannot be read"}, func(t *testing.T, b *bed, s *stage) {
+			b.outbox(t, "other", "   id "+string(job().Record))
+		}},
+		{"something in the outbox without a job", []string{"outbox: \"other\": "}, func(t *testing.T, b *bed, s *stage) {
+			b.outbox(t, "other", "far   id nonsense")
+		}},
+		{"something in the outbox with a relative time", []string{"outbox: \"other\" cannot be read"}, func(t *testing.T, b *bed, s *stage) {
+			b.outbox(t, "other", "far +5  id "+string(job().Record))
+		}},
+		{"something in the outbox without its deadline", []string{"another opinion of whether it has a deadline"}, func(t *testing.T, b *bed, s *stage) {
+			b.outbox(t, "other", "far   id "+string(job(beginBy(5)).Record))
+		}},
+		{"something outgoing since no time", []string{"outgoing: \"other\" has the time 0"}, func(t *testing.T, b *bed, s *stage) {
+			b.outbox(t, "other", "far   id "+string(job().Record))
+			b.zadd(t, "outgoing", 0, "other")
+		}},
+		{"something that arrived at no time", []string{"inbox: \"other\" has the time 1.5", "inbox: \"token\" has the time"}, func(t *testing.T, b *bed, s *stage) {
+			b.zadd(t, "inbox", 1.5, "other")
+			b.zadd(t, "inbox", 1<<50, "token")
+		}},
 		{"a watch of nothing", []string{"watched: id \"ghost\" has no record"}, func(t *testing.T, b *bed, s *stage) {
 			b.rdb.HSet(t.Context(), b.Key("watched"), ghost, "c")
 		}},
@@ -207,7 +259,7 @@ func TestCheckerSeesWhatIsBroken(t *testing.T) {
 	}
 }
 
-// stage is a queue with a job in every state.
+// stage is a queue with a job in every state, and something at every other place.
 type stage struct {
 	h                                            *hand
 	ready, active, done, parked, broken, limited string
@@ -215,12 +267,16 @@ type stage struct {
 
 func setStage(t *testing.T, b *bed) *stage {
 	t.Helper()
-	put := b.put(t, job(), job(), job(task("other")), job(), job())
+	put := b.put(t, job(), job(), job(task("other")), job(), job(), job())
 	h := b.engine(t)
-	c := h.claim(t, 5)
+	c := h.claim(t, 6)
 	broken := of(c[3], VerdictBreak)
 	broken.Why = "why"
-	h.tell(t, keep(c[1], Succeeded, hour), park(c[2]), broken, retry(c[4], hour))
+	if word, err := b.Cancel(t.Context(), b.line+"c", 1, UnpackID(c[5].ID), []byte{0x80}, hour); word != ChangeDone {
+		t.Fatal(word, err)
+	}
+	h.commits(t, keep(c[1], Succeeded, hour), park(c[2]), broken, retry(c[4], hour), point(c[0], "7"))
+	b.does(t, b.deal().send("far@store", job(), job(later(hour), beginBy(hour))))
 	s := &stage{h: h, active: put[0], done: put[1], parked: put[2], broken: put[3]}
 	fresh := b.put(t, job(), job(later(hour), beginBy(hour)))
 	s.ready, s.limited = fresh[0], fresh[1]
@@ -232,6 +288,15 @@ func (b *bed) zadd(t *testing.T, set string, score float64, member string) {
 	if err := b.rdb.ZAdd(t.Context(), b.Key(set), redis.Z{Score: score, Member: member}).Err(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// outbox puts an entry there, as it stands, with a time.
+func (b *bed) outbox(t *testing.T, id, entry string) {
+	t.Helper()
+	if err := b.rdb.HSet(t.Context(), b.Key("outbox"), id, entry).Err(); err != nil {
+		t.Fatal(err)
+	}
+	b.zadd(t, "outgoing", 1e12, id)
 }
 
 func (b *bed) score(t *testing.T, set, member string) float64 {

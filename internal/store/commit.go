@@ -14,7 +14,7 @@ type Transaction struct {
 	Reads  []txn.Read
 	Checks []txn.Check
 	Writes [][]string
-	Puts   []Item // into the same queue
+	Puts   []Item // into the same queue; no id occurs twice
 	Outs   []Out  // into others, by way of the outbox
 	Keys   []string
 	Adds   bool // it adds to what is stored: full memory refuses it

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/spooljobs/spool/internal/txn"
 )
 
@@ -144,6 +146,15 @@ func (b *bed) does(t *testing.T, d *deal) {
 	}
 }
 
+// outside ends a job from outside, and fails the test if it does not end by that.
+func (b *bed) outside(t *testing.T, end func(ctx context.Context, line string, n uint64, id string, body []byte, keep int64) (string, error), c Claim) {
+	t.Helper()
+	b.n++
+	if word, err := end(t.Context(), b.line, b.n, UnpackID(c.ID), []byte{0x80}, hour); word != ChangeDone || err != nil {
+		t.Errorf("%s: %s, %v", UnpackID(c.ID), word, err)
+	}
+}
+
 // outgoing is what waits in the outbox.
 func (b *bed) outgoing(t *testing.T) []Out {
 	t.Helper()
@@ -160,6 +171,11 @@ func (b *bed) get(t *testing.T, name string) string {
 	return b.rdb.Get(t.Context(), b.mine(name)).Val()
 }
 
+func z(score float64, member string) redis.Z { return redis.Z{Score: score, Member: member} }
+
+func entry(stream string) *redis.XAddArgs {
+	return &redis.XAddArgs{Stream: stream, Values: []string{"f", "v"}}
+}
+
 // refusedFor is a refusal as it would be.
 func refusedFor(word string, index int) *Refusal { return &Refusal{Word: word, Index: index} }
-

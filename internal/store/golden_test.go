@@ -172,3 +172,35 @@ func TestGoldenEntries(t *testing.T) {
 		}
 	})
 }
+
+// Those of transactions.
+func TestGoldenEntriesOfTransactions(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		ctx := t.Context()
+		b.put(t, job(own("a")), job(), job(), job())
+		h := b.engine(t)
+		c := h.claim(t, 4)
+		gone := plain(c[0])
+		gone.Token++
+		h.n = 11
+		h.commits(t, with(gone, b.good(t, "x")), with(plain(c[1]), b.stale(t, "x")), with(plain(c[2]), b.good(t, "x")),
+			with(keep(c[3], Succeeded, hour), b.good(t, "x").check("lset", b.mine("none"), "0")))
+		isGolden(t, "call-commit", []byte(b.rdb.HGet(ctx, b.Key("calls"), h.name).Val()))
+
+		b.n = 7
+		b.transact(t, b.deal().put(job(), job(own("a"), task("other"))))
+		entry, err := decodeLine(b.rdb.HGet(ctx, b.Key("lines"), b.line).Val())
+		if err != nil {
+			t.Fatal(err)
+		}
+		entry.ms = 1_800_000_001_234
+		isGolden(t, "line-transact", []byte(entry.String()))
+
+		it := Item{ID: "019a0000000170008000000000000001", Record: golden(t, "record-plain"), Due: Moment{true, false, 4_000_000_000_000}}
+		b.does(t, b.deal().send("mail@eu", it))
+		isGolden(t, "outbox", []byte(b.rdb.HVals(ctx, b.Key("outbox")).Val()[0]))
+		got := b.outgoing(t)[0]
+		same(t, "what is sent", got.Item, it)
+		same(t, "where to", got.To, "mail@eu")
+	})
+}

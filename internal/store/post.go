@@ -17,23 +17,33 @@ func (q *Queue) Outgoing(ctx context.Context, skip int) ([]Out, error) {
 	}
 	var found []Out
 	for i := 2; i+1 < len(reply); i += 2 {
-		o := Out{ID: text(reply, i)}
-		// What cannot be read goes to nowhere: the caller says so, and lets it go.
-		if parts := strings.SplitN(text(reply, i+1), " ", 5); len(parts) == 5 {
-			o.To = parts[0]
-			o.Item = Item{ID: parts[3], Record: []byte(parts[4]), Due: at(parts[1]), Deadline: at(parts[2])}
-		}
-		found = append(found, o)
+		found = append(found, parseOut(text(reply, i), text(reply, i+1)))
 	}
 	return found, nil
 }
 
-// at reads a fixed time as a call carries it.
-func at(arg string) Moment {
-	if n, err := strconv.ParseInt(strings.TrimPrefix(arg, "@"), 10, 64); err == nil && arg != "" {
-		return Moment{Set: true, Ms: n}
+// parseOut reads an entry of the outbox. What cannot be read goes to nowhere: the caller says so, and leaves it there.
+func parseOut(id, entry string) Out {
+	parts := strings.SplitN(entry, " ", 5)
+	if len(parts) < 5 {
+		return Out{ID: id}
 	}
-	return Moment{}
+	due, ok := at(parts[1])
+	deadline, too := at(parts[2])
+	if !ok || !too {
+		return Out{ID: id}
+	}
+	return Out{ID: id, To: parts[0], Item: Item{ID: parts[3], Record: []byte(parts[4]), Due: due, Deadline: deadline}}
+}
+
+// at reads a fixed time as a call carries it; an empty text is none.
+func at(arg string) (Moment, bool) {
+	if arg == "" {
+		return Moment{}, true
+	}
+	digits, fixed := strings.CutPrefix(arg, "@")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	return Moment{Set: true, Ms: n}, fixed && err == nil
 }
 
 // Deliver takes in what another queue's outbox has for this one. It returns the indexes of those whose id bears another

@@ -228,6 +228,13 @@ func park(c Claim) Verdict {
 	return v
 }
 
+// point lets what a run has written so far take effect, and the run go on.
+func point(c Claim, cursor string) Verdict {
+	v := of(c, VerdictPoint)
+	v.Outcome = []byte(cursor)
+	return v
+}
+
 // retry is a failed attempt, counted.
 func retry(c Claim, wait int64) Verdict {
 	v := of(c, VerdictRetry)

@@ -89,38 +89,53 @@ func transaction(ctx context.Context, conn *redis.Conn, args []any) (*redis.Cmd,
 	_, err := conn.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		return p.Process(ctx, cmd)
 	})
-	if err == nil {
+	if err == nil || redis.HasErrorPrefix(err, "EXECABORT") {
+		// What is refused when it is queued keeps the reason to itself; EXEC only says that there was one.
 		err = cmd.Err()
 	}
 	return cmd, err
 }
 
 // TransactWatched is Transact after a Look on the same connection: the reads hold if no watched key was touched since,
-// and are not sent again.
+// and are not sent again. ErrTouched asks for another Look, under another number.
+//
+// Full memory refuses everything that a MULTI would queue. What adds nothing is then sent as a call of its own, which
+// does ask the reads.
 func (q *Queue) TransactWatched(ctx context.Context, conn *redis.Conn, line string, n uint64, t *Transaction) (*Refusal, error) {
 	unread := *t
 	unread.Reads = nil
 	args := unread.append([]any{line, n, "0", bit(!t.Adds)})
 	reply, err := q.exec(ctx, conn, "transact", unread.declare(append([]any{}, q.keys["transact"]...), map[string]bool{}), args)
+	if errors.Is(err, ErrFull) && !t.Adds {
+		refusal, err := q.On(conn).Transact(ctx, line, n, t)
+		if refusal != nil && refusal.Word == RefusedConflict {
+			return nil, ErrTouched
+		}
+		return refusal, err
+	}
 	if err != nil {
 		return nil, err
 	}
 	return transactWord(text(reply, 2)), nil
 }
 
-// CommitWatched is Commit of one transaction, after a Look on the same connection.
+// CommitWatched is Commit of one transaction, after a Look on the same connection. With full memory it is what
+// TransactWatched is.
 func (q *Queue) CommitWatched(ctx context.Context, conn *redis.Conn, a *Advance) (*Advanced, error) {
-	unread := *a
+	unread, adds := *a, false
 	unread.Verdicts = append([]Verdict(nil), a.Verdicts...)
 	for i := range unread.Verdicts {
 		if t := unread.Verdicts[i].Tx; t != nil {
 			bare := *t
-			bare.Reads = nil
+			bare.Reads, adds = nil, adds || t.Adds
 			unread.Verdicts[i].Tx = &bare
 		}
 	}
 	keys, args := q.commitArgs(&unread)
 	reply, err := q.exec(ctx, conn, "commit", keys, args)
+	if errors.Is(err, ErrFull) && !adds {
+		return q.On(conn).Commit(ctx, a)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -146,6 +146,7 @@ var scenes = map[string]func(t *testing.T, b *bed) func() error{
 			b.rewind(t, "done", z, 1)
 		}
 		b.rewind(t, "lastcalls", b.line, 1)
+		b.zadd(t, "inbox", 1, "old")
 		return func() error { _, _, err := b.Tidy(t.Context()); return err }
 	},
 	"watch": func(t *testing.T, b *bed) func() error {
@@ -200,7 +201,7 @@ func (b *bed) rich(t *testing.T) (*hand, Advance) {
 	}
 	// Verdicts of every kind, one of them on a job that is watched, one too late, one after its deadline.
 	var verdicts []Verdict
-	held := []Item{job(), job(), job(), job(), job(beginBy(hour)), job(), job(), job(), job()}
+	held := []Item{job(), job(), job(), job(), job(beginBy(hour)), job(), job(), job(), job(), job(), job()}
 	b.put(t, held...)
 	claims := h.call(t, Advance{Thread: len(held)}).Claims
 	if len(claims) != len(held) {
@@ -212,8 +213,9 @@ func (b *bed) rich(t *testing.T) (*hand, Advance) {
 	late := retry(claims[4], 2*hour)
 	broken := of(claims[8], VerdictBreak)
 	broken.Why = "unreadable"
+	b.outside(t, b.Cancel, claims[10])
 	verdicts = []Verdict{plain(claims[0]), gone, keep(claims[2], Failed, hour), retry(claims[3], hour), late, retry(claims[5], 0),
-		back(claims[6]), park(claims[7]), broken}
+		back(claims[6]), park(claims[7]), broken, point(claims[9], "cursor"), of(claims[10], VerdictLeft)}
 	// Jobs due, overdue, parked and ready.
 	now := b.count(t).Now
 	waiting := b.put(t, job(later(hour)), job(reactor, later(hour)), job(later(hour), beginByAt(1)), job(reactor, beginByAt(1)))

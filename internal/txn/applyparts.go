@@ -25,7 +25,6 @@ func (l *Log) lset(c *Command) error {
 	}) {
 		l.ask(k, list, d)
 	}
-	k.stored &= list
 	k.become(list)
 	l.just(c)
 	return nil

@@ -113,13 +113,17 @@ var scripts = []struct {
 		"ZCARD k untold", "type k zset", "ZADD k 1.50 m inf n; ZREM k m"},
 	{"scores that depend", "ZADD k NX 1 m; ZSCORE k m untold; ZADD k GT 2 n; ZSCORE k n untold; ZADD k XX 1 o; ZSCORE k o untold; ZINCRBY k 1 p; " +
 		"ZSCORE k p untold; TYPE k = 'zset", "type k zset", "ZADD k NX 1 m; ZADD k GT 2 n; ZADD k XX 1 o; ZINCRBY k 1 p"},
-	{"scores that are known", "ZSCORE k m < '2; ZADD k NX 1 m; ZSCORE k m = '2; ZADD k GT 1.5 m; ZSCORE k m = '2; ZADD k LT 1 m; ZSCORE k m = '1; " +
+	{"scores that are known", "ZSCORE k m < '2; ZADD k NX 1 m; ZSCORE k m = '2; ZADD k GT 1.5 m; ZSCORE k m = '2; ZADD k LT 2.5 m; ZSCORE k m = '2; ZADD k LT 1 m; ZSCORE k m = '1; " +
 		"ZINCRBY k 0.5 m; ZSCORE k m = '1.5; ZADD k XX CH 9 m; ZSCORE k m = '9; ZADD k GT 10 m; ZADD k GT 10 m; ZSCORE k m = '10", "",
-		"ZADD k NX 1 m; ZADD k GT 1.5 m; ZADD k LT 1 m; ZINCRBY k 0.5 m; ZADD k XX CH 9 m; ZADD k GT 10 m; ZADD k GT 10 m"},
+		"ZADD k NX 1 m; ZADD k GT 1.5 m; ZADD k LT 2.5 m; ZADD k LT 1 m; ZINCRBY k 0.5 m; ZADD k XX CH 9 m; ZADD k GT 10 m; ZADD k GT 10 m"},
 	{"scores of members that are not there", "DEL k; ZADD k XX 1 m; TYPE k = 'none; ZADD k GT 1 m; ZSCORE k m = '1; ZCARD k = 1", "",
 		"DEL k; ZADD k XX 1 m; ZADD k GT 1 m"},
 	{"members cut off", "ZADD k 1 m; ZREMRANGEBYRANK k 0 0; ZSCORE k m untold; EXISTS k untold; ZADD k 2 m; ZSCORE k m = '2", "type k zset",
 		"ZADD k 1 m; ZREMRANGEBYRANK k 0 0; ZADD k 2 m"},
+
+	{"members cut off and all removed", "ZREMRANGEBYRANK k 0 0; DEL k; ZADD k 1 m; ZCARD k = 1; ZSCORE k n = nil", "type k zset",
+		"ZREMRANGEBYRANK k 0 0; DEL k; ZADD k 1 m"},
+	{"parts of what is not there", "GET k < nil; HSET k f 1; HLEN k = 1; HGET k g = nil", "", "HSET k f 1"},
 
 	{"an index", "LSET k 0 x; LSET k -1 y; LSET k 0 z; LINDEX k 0 untold; RPUSH k x; LSET k 0 x ! commit first", "lset k 0; lset k -1",
 		"LSET k 0 x; LSET k -1 y; LSET k 0 z; RPUSH k x"},

@@ -13,6 +13,9 @@ type ReplyError string
 // Error is the text of Redis.
 func (e ReplyError) Error() string { return string(e) }
 
+// RedisError makes it an error of go-redis, for redis.HasErrorPrefix and its like.
+func (ReplyError) RedisError() {}
+
 // wrongType is what Redis answers if a key holds another type.
 const wrongType = ReplyError("WRONGTYPE Operation against a key holding the wrong kind of value")
 

@@ -28,6 +28,9 @@ func TestWhatIsTakenRedisTakes(t *testing.T) {
 	for _, line := range right {
 		words := strings.Fields(line)
 		for i := 1; i < len(words); i++ {
+			if words[i][0] == 'k' {
+				continue
+			}
 			for _, arg := range odd {
 				args := slices.Clone(words)
 				args[i] = arg

@@ -10,14 +10,16 @@
 -- Its keys are declared behind the script's own.
 -- needs: jobs, outcomes, done, meta, outbox, outgoing
 local limit = { high = 9223, low = 372036854775807 }
+-- With a point a number is no integer to any Lua: those with integers would wrap around.
+local function double(text) return tonumber(string.find(text, '.', 1, true) and text or text .. '.') end
 -- Do two decimal numbers of 64 bits have a sum of 64 bits? Doubles tell, but near the limit.
 local function fits(a, b)
-  local sum = tonumber(a) + tonumber(b)
+  local sum = double(a) + double(b)
   if math.abs(sum) < 9.2e18 then return true end
   if math.abs(sum) > 9.3e18 then return false end
   local function halves(text)
     local minus, digits = string.match(text, '^(%-?)(%d+)$')
-    local low, high = tonumber(string.sub(digits, -15)), tonumber(string.sub(digits, 1, -16)) or 0
+    local low, high = double(string.sub(digits, -15)), double('0' .. string.sub(digits, 1, -16))
     if minus == '-' then return -high, -low end
     return high, low
   end
@@ -33,15 +35,19 @@ end
 local function integer(text)
   return (text == '0' or string.find(text, '^%-?[1-9]%d*$')) and #text <= 20 and fits(text, '0')
 end
+-- A decimal number, or nothing: what is too long or too small for Redis to read is none.
 local function real(text)
+  if #text > 1000 then return end
   local mantissa, exponent = string.match(text, '^([+-]?%d*%.?%d*)[eE]([+-]?%d+)$')
   mantissa = mantissa or string.match(text, '^[+-]?%d*%.?%d*$')
-  local n = mantissa and string.find(mantissa, '%d') and tonumber(mantissa)
-  return n and exponent and n * 10 ^ tonumber(exponent) or n
+  local n = mantissa and string.find(mantissa, '%d') and double(mantissa)
+  if not n or not exponent or n == 0 then return n end
+  n = n * 10 ^ double(exponent)
+  if n ~= 0 then return n end
 end
 local function summable(text, by)
   local n = real(text)
-  return n and math.abs(n + real(by)) < 1e308
+  return n and math.abs(n + double(by)) < 1e308
 end
 local function typed(key, wanted)
   local kind = call('TYPE', key).ok

@@ -34,8 +34,8 @@ local function weigh()
     owned[i] = words[i] ~= 'left' and (score == mine or (score and tonumber(score) == tonumber(mine))) or false
     if not owned[i] then
       if words[i] ~= 'left' then lost[#lost + 1] = num(i) end
-      -- The handler of a cancelled job has returned.
-      local left = call('ZSCORE', leaving, ARGV[first + i - 1])
+      -- The handler of a cancelled job has returned, but if it only commits in the middle.
+      local left = words[i] ~= 'point' and call('ZSCORE', leaving, ARGV[first + i - 1])
       if left and tonumber(left) == tonumber(mine) then call('ZREM', leaving, ARGV[first + i - 1]) end
     end
   end
