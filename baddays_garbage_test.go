@@ -64,10 +64,16 @@ func testWrongType(t *testing.T, s *server, name string) {
 	must(jobs[2].Wait(ctx))(t)
 
 	key, saved := s.key("broken", name), "saved:"+s.prefix+":"+name
-	existed := raw.Rename(ctx, key, saved).Err() == nil
-	if err := raw.Set(ctx, key, "garbage", 0).Err(); err != nil {
-		t.Fatal(err)
+	// In one step: what is written in between would be lost, and that is not what this is about.
+	var renamed, set *redis.StatusCmd
+	_, _ = raw.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		renamed, set = p.Rename(ctx, key, saved), p.Set(ctx, key, "garbage", 0)
+		return nil
+	})
+	if set.Err() != nil {
+		t.Fatal(set.Err())
 	}
+	existed := renamed.Err() == nil
 	close(release) // its outcome may have to wait
 
 	fine := spool.In("fine")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/spooljobs/spool/failure"
 	"github.com/spooljobs/spool/internal/codec"
 	"github.com/spooljobs/spool/internal/store"
 )
@@ -27,17 +28,21 @@ func (j *Job[R]) Cancel(ctx context.Context, reason ...error) error {
 	if err := errors.Join(checkName("Job: queue", j.queue, maxQueueName), checkID(j.id)); err != nil {
 		return err
 	}
-	err := j.client.cancel(ctx, j.queue, j.id, errors.Join(reason...))
+	var why *failure.Failure
+	if err := errors.Join(reason...); err != nil {
+		why = failure.New(err, failure.Site{Known: j.known})
+	}
+	err := j.client.cancel(ctx, j.queue, j.id, why)
 	if j.arrived(ctx, &err) {
-		err = j.client.cancel(ctx, j.queue, j.id, errors.Join(reason...))
+		err = j.client.cancel(ctx, j.queue, j.id, why)
 	}
 	return err
 }
 
-func (c *Client) cancel(ctx context.Context, queue, id string, reason error) error {
+func (c *Client) cancel(ctx context.Context, queue, id string, reason *failure.Failure) error {
 	var body store.OutcomeBody
 	if reason != nil {
-		body.Failure = failureOf(reason).Encode()
+		body.Failure = reason.Encode()
 	}
 	b, err := codec.Marshal(&body)
 	if err != nil {

@@ -8,10 +8,13 @@ import (
 // children are the programs that tests run as processes of their own: this test binary, started again with the name
 // in SPOOL_TEST_CHILD.
 var children = map[string]func() error{
+	"frozen": childFrozen,
 	"worker": childWorker,
 	"putter": childPutter,
 	"fleet":  childFleet,
 	"acts":   childActs,
+	"chunks": childChunks,
+	"posts":  childPosts,
 	"teller": childTeller,
 }
 

@@ -253,7 +253,7 @@ func (c *courier) dropCommitsLocked(call *letter) (dropped []*run) {
 
 // strandedLocked: a run that waited for its next attempt will not have it.
 func (c *courier) strandedLocked(r *run) {
-	if r.cancelled {
+	if r.cancelled || r.replaced {
 		c.leftLocked(r)
 	}
 	if r.tx != nil {
@@ -268,6 +268,14 @@ func (c *courier) abandonLocked() {
 	for _, r := range c.dropCommitsLocked(&letter{}) {
 		r.tx.tx.end(errTxOver, false)
 	}
+}
+
+// run is whose transaction a verdict carries, or nil.
+func (call *letter) run(i int) *run {
+	if i < len(call.runs) {
+		return call.runs[i]
+	}
+	return nil
 }
 
 // adds tells whether a call adds to what Redis holds by its transactions.
@@ -297,10 +305,12 @@ func (c *courier) overtaken(call *letter) {
 		}
 	}
 	call.Verdicts = kept
+	c.e.mu.Lock()
+	c.owed = true // first: between the two it must not seem idle
+	c.e.mu.Unlock()
 	c.takeBack(call)
 	c.e.mu.Lock()
 	c.bookLocked(commits, time.Now())
-	c.owed = true
 	c.e.mu.Unlock()
 	c.e.signal()
 }

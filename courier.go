@@ -162,6 +162,7 @@ type letter struct {
 	room   [2]int
 	marked bool // it answers a marker
 
+	maybe   bool   // an attempt may have been executed
 	runs    []*run // that are committed, at the places of their verdicts; nil if there are none
 	alone   bool   // it carries one transaction that is too large for a shared call
 	whole   bool   // that one is sent with its reads, however large
@@ -288,6 +289,7 @@ func (c *courier) exchange(call *letter) {
 		default:
 			answer, err = c.q.Advance(c.e.calls, &call.Advance)
 		}
+		call.maybe = call.maybe || store.MaybeExecuted(err)
 		return err
 	})
 	switch {
@@ -325,8 +327,8 @@ func (c *courier) takeBack(call *letter) {
 	defer c.e.mu.Unlock()
 	c.vacateLocked(call)
 	for i, v := range call.Verdicts {
-		if i < len(call.runs) && call.runs[i] != nil {
-			c.commits = append(c.commits, call.runs[i])
+		if r := call.run(i); r != nil {
+			c.commits = append(c.commits, r)
 		} else if v.Word == store.VerdictPlain {
 			c.plain = append(c.plain, v)
 		} else {
@@ -382,7 +384,9 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 		l := &e.lanes[r.lane]
 		l.taken++
 		if old := c.runs[r.claim.ID]; old != nil {
-			c.loseLocked(old, errLost) // redis has forgotten that we hold it, and gave it to us again
+			// Redis has forgotten that we hold it, and gave it to us again; or it was cancelled, and put again under its id.
+			c.loseLocked(old, errLost)
+			old.replaced = true
 		}
 		c.runs[r.claim.ID] = r
 		if r.suspect {

@@ -177,14 +177,16 @@ func (e *engine) judgeTx(r *run, end *ending) (store.Verdict, txEnd) {
 		// An error counts only if what the handler has read still holds.
 		holds, keys, err := t.tx.holds(e.jobs)
 		switch {
-		case err != nil && e.jobs.Err() == nil:
-			return store.Verdict{}, t.again(t.count.Disconnect, err)
+		case errors.Is(err, ErrDisconnected) && e.jobs.Err() == nil:
+			return store.Verdict{}, t.again(t.count.Disconnect, err) // whether the error counts is not known
 		case err == nil && !holds:
 			e.conflict(t, keys)
 			return store.Verdict{}, t.again(t.count.Conflict, conflictOver(keys))
 		}
-		if t.cfg.Debug != nil {
-			t.cfg.Debug(&txContext{e.jobs, e.client, t.tx}, t.tx, end.err)
+		if kind, _ := verdictOf(end.err); t.cfg.Debug != nil && (kind == nil || kind.kind != verdictSnooze) {
+			e.runHooks(r, []func(context.Context){func(ctx context.Context) {
+				t.cfg.Debug(&txContext{ctx, e.client, t.tx}, t.tx, end.err)
+			}})
 		}
 	}
 	return e.judge(r, end), txPlain

@@ -105,17 +105,32 @@ func (l *lane) startLocked(e *engine) {
 
 // giveBackLocked gives back all that waits.
 func (l *lane) giveBackLocked() {
+	l.giveBackOnlyLocked(func(*run) bool { return true })
+}
+
+// giveBackOnlyLocked gives back some of what waits. The others stay as they are.
+func (l *lane) giveBackOnlyLocked(which func(*run) bool) {
+	var stay []*run
 	for r := l.popLocked(); r != nil; r = l.popLocked() {
+		if !which(r) {
+			stay = append(stay, r)
+			continue
+		}
 		l.taken--
 		r.courier.decideLocked(r, backVerdict(r))
 		r.courier.strandedLocked(r)
 	}
+	for _, r := range stay {
+		l.pushLocked(r)
+	}
 }
 
-// oldestLocked is since when the first waits; the zero time if none does.
-func (l *lane) oldestLocked() time.Time {
-	if !l.waitsLocked() {
-		return time.Time{}
+// stallLocked is when something that waits has waited too long; the zero time if nothing waits.
+func (l *lane) stallLocked() (first time.Time) {
+	for _, r := range l.waiting[l.head:] {
+		if t := r.stall(); first.IsZero() || t.Before(first) {
+			first = t
+		}
 	}
-	return l.waiting[l.head].queued
+	return first
 }

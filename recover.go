@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/spooljobs/spool/internal/store"
 )
@@ -44,13 +45,22 @@ func (c *courier) expelled(call *letter, err error) {
 		c.loseLocked(r, errLost)
 	}
 	dropped := c.dropCommitsLocked(call)
-	c.refused += call.Refused + len(call.Verdicts) + len(c.plain) + len(c.others)
+	c.refused += call.Refused + len(c.plain) + len(c.others) + len(dropped)
+	for i := range call.Verdicts {
+		if call.run(i) == nil {
+			c.refused++ // the runs of the others have been dropped, or go on and will be refused
+		}
+	}
 	refused := c.refused
 	c.plain, c.others, c.inCall, c.flying, c.seat = nil, nil, 0, false, nil
 	e.kickLocked(c)
 	e.mu.Unlock()
 	for _, r := range dropped {
-		c.conclude(r.tx, errLost)
+		if call.maybe && slices.Contains(call.runs, r) {
+			r.tx.tx.end(errTxOver, false) // it may have taken effect before: there is no hook for that
+		} else {
+			c.conclude(r.tx, errLost)
+		}
 	}
 	e.log.Warn("this worker was declared dead; it starts anew", "queue", c.q.Name(), "running", lost, "refused", refused,
 		"err", fmt.Sprint(err))

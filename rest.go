@@ -37,31 +37,43 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// stallTime is how long a job that was claimed ahead may wait for a slot before it is given back for others.
-const stallTime = 50 * time.Millisecond
+const (
+	// stallTime is how long a job that was claimed ahead may wait for a slot before it is given back for others.
+	stallTime = 50 * time.Millisecond
+	// againTime is the same for a transaction that is to run again after a conflict. Given back, it would count its
+	// conflicts from the start; but nor may it wait for as long as handlers like to take.
+	againTime = time.Second
+)
+
+// stall is when a run that waits has waited too long.
+func (r *run) stall() time.Time {
+	if r.tx != nil {
+		return r.queued.Add(againTime)
+	}
+	return r.queued.Add(stallTime)
+}
 
 func (c *courier) stallLocked() time.Time {
 	var first time.Time
 	for lane := range c.e.lanes {
-		if t := c.e.lanes[lane].oldestLocked(); !t.IsZero() && (first.IsZero() || t.Before(first)) {
+		if t := c.e.lanes[lane].stallLocked(); !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
 	}
-	if first.IsZero() {
-		return first
-	}
-	return first.Add(stallTime)
+	return first
 }
 
-// relieve gives back what was claimed ahead and has waited too long: the handlers before it turned out slow.
+// relieve gives back what has waited too long, and what was claimed ahead with it: the handlers before it turned out
+// slow.
 func (c *courier) relieve() {
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
+	now := time.Now()
 	for lane := range c.e.lanes {
 		l := &c.e.lanes[lane]
-		if t := l.oldestLocked(); !t.IsZero() && time.Since(t) >= stallTime && l.running >= l.size {
+		if t := l.stallLocked(); !t.IsZero() && !now.Before(t) && l.running >= l.size {
 			l.took = max(l.took, stallTime)
-			l.giveBackLocked()
+			l.giveBackOnlyLocked(func(r *run) bool { return r.tx == nil || !now.Before(r.stall()) })
 			c.e.kickLocked(nil)
 		}
 	}

@@ -113,6 +113,9 @@ func (e *engine) concludeLocked(l *lane, r *run, v store.Verdict) {
 		l.observeLocked(time.Since(r.started))
 	}
 	l.taken--
+	if r.replaced {
+		r.courier.leftLocked(r)
+	}
 	switch c := r.courier; {
 	case c.decideLocked(r, v):
 		if v.Word != store.VerdictPark && v.Word != store.VerdictBack {

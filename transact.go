@@ -292,8 +292,8 @@ func (b *bare) judge(ctx context.Context, tx *Tx, err error) (ended, error) {
 	}
 	holds, keys, asked := tx.holds(ctx)
 	switch {
-	case asked != nil && ctx.Err() == nil && b.c.life.Err() == nil:
-		return endedDisconnect, asked
+	case errors.Is(asked, ErrDisconnected) && ctx.Err() == nil:
+		return endedDisconnect, asked // whether the error counts is not known
 	case asked == nil && !holds:
 		b.conflict(keys)
 		return endedConflict, conflictOver(keys)

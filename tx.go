@@ -236,6 +236,9 @@ func (tx *Tx) queueUp(ctx context.Context, keys []string) {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
 	tx.turns = append(tx.turns, got...)
+	if tx.over != nil {
+		tx.releaseLocked() // it has ended meanwhile
+	}
 }
 
 // value tells a reply that is an error from one that is none.

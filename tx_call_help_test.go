@@ -192,12 +192,18 @@ func (c *callConn) Write(p []byte) (int, error) {
 func (c *callConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.lost && n > 0 {
-		c.Conn.Close()
-		return 0, io.EOF
+	lost := c.lost
+	c.mu.Unlock()
+	if !lost {
+		return n, err
 	}
-	return n, err
+	// All of it is done before the connection breaks.
+	_ = c.Conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	for err == nil {
+		_, err = c.Conn.Read(p)
+	}
+	c.Close()
+	return 0, io.EOF
 }
 
 func (c *callConn) Close() error {

@@ -3,7 +3,6 @@ package spool_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -316,22 +315,23 @@ func TestManyReads(t *testing.T) {
 		c := s.client(t)
 		ctx := within(t)
 		rdb := s.raw(t)
-		const keys, each = 4000, 100
+		const fields, each = 4000, 100
+		hash := s.mine("hash")
 		for name, write := range map[string]bool{"reads only": false, "writes": true} {
 			calls := 0
 			var all []any
-			for i := range keys {
-				all = append(all, s.mine(strconv.Itoa(i)), 1)
+			for i := range fields {
+				all = append(all, strconv.Itoa(i), 1)
 			}
-			must(rdb.MSet(ctx, all...).Result())(t)
+			must(rdb.HSet(ctx, hash, all...).Result())(t)
 			sum := 0
 			err := c.Transact(ctx, func(ctx context.Context, tx *spool.Tx) error {
 				calls++
 				sum = 0
-				for i := 0; i < keys; i += each {
-					args := []any{"MGET"}
+				for i := 0; i < fields; i += each {
+					args := []any{"HMGET", hash}
 					for k := range each {
-						args = append(args, s.mine(strconv.Itoa(i+k)))
+						args = append(args, i+k)
 					}
 					values, err := tx.Do(ctx, args...).StringSlice()
 					if err != nil {
@@ -343,19 +343,19 @@ func TestManyReads(t *testing.T) {
 					}
 				}
 				if calls == 1 {
-					must(rdb.Set(ctx, s.mine(strconv.Itoa(keys-2)), 3, 0).Result())(t)
+					must(rdb.HSet(ctx, hash, strconv.Itoa(fields-2), 3).Result())(t)
 				}
 				if write {
 					return tx.Do(ctx, "SET", s.mine("sum"), sum).Err()
 				}
 				return nil
 			})
-			if err != nil || calls != 2 || sum != keys+2 {
+			if err != nil || calls != 2 || sum != fields+2 {
 				t.Errorf("%s: %v after %d calls, the sum is %d", name, err, calls, sum)
 			}
 		}
-		if n := callCount(t, rdb, s.mine("sum")); n != keys+2 {
-			t.Error(fmt.Errorf("the sum is %d", n))
+		if n := callCount(t, rdb, s.mine("sum")); n != fields+2 {
+			t.Errorf("the sum is %d", n)
 		}
 	})
 }

@@ -159,7 +159,7 @@ func TestJobsWaitForMemory(t *testing.T) {
 		}, patient)
 		reads := spool.NewTask[string, spool.None]("tx.reads")
 		reads.HandleTx(w, func(ctx context.Context, tx *spool.Tx, key string) (spool.None, error) {
-			return spool.None{}, tx.Do(ctx, "GET", key).Err()
+			return spool.None{}, tx.Do(ctx, "EXISTS", key).Err()
 		})
 		removes := spool.NewTask[string, int]("tx.removes")
 		removes.HandleTx(w, func(ctx context.Context, tx *spool.Tx, key string) (int, error) {

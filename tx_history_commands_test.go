@@ -60,6 +60,9 @@ var fresh = map[string][]string{
 
 var types = []string{"string", "hash", "list", "set", "zset", "stream"}
 
+// most are types as often as there is much to try of them.
+var most = append([]string{"string", "zset", "zset"}, types...)
+
 // deck deals commands: every form once before any comes again.
 type deck struct {
 	*rand.Rand

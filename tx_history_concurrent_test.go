@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -43,8 +42,7 @@ func TestTransactionsAreStrictlySerialisable(t *testing.T) {
 			historian.HandleTx(w, h.job, spool.TxConfig{Retry: retry.Forever()})
 			work(t, w)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second+time.Duration(*historyLength)*50*time.Millisecond)
-		defer cancel()
+		ctx := patiently(t)
 		var wg sync.WaitGroup
 		for i := range 3 {
 			wg.Go(func() { h.bare(ctx, t, clients[i%2], i) })

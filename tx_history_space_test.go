@@ -9,11 +9,20 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/spooljobs/spool/internal/txn"
 )
+
+// patiently bounds a test that asks much.
+func patiently(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute+time.Duration(*historyLength)*50*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
 
 // command is a command of a history. Its keys have short names, the same in every space.
 type command struct {

@@ -91,6 +91,7 @@ type readCase struct {
 	made, change []command
 	conflicts    bool
 	expires      bool // the key expires, besides
+	late         bool // it happens during the commit
 	keys         string
 
 	mu       sync.Mutex // guards what follows
@@ -179,7 +180,7 @@ func (c *readCase) run(ctx context.Context, t *testing.T, sp *space, tx *spool.T
 	c.attempts = tx.Attempts()
 	first := len(c.answers) == 1
 	c.mu.Unlock()
-	if first {
+	if first && !c.late {
 		c.passing(t, sp)
 	}
 	return tx.Do(ctx, "SET", sp.key("written"+c.keys), "yes").Err()
@@ -198,7 +199,7 @@ func (c *readCase) check(t *testing.T, sp *space) {
 	if c.conflicts {
 		want = 2
 	}
-	if len(c.answers) != want || c.attempts != want {
+	if len(c.answers) != want || c.attempts > want { // a job that went back into the queue meanwhile counts anew
 		t.Errorf("%v: %d runs and %d attempts, not %d: %q", c, len(c.answers), c.attempts, want, c.answers)
 		return
 	}
@@ -215,7 +216,7 @@ func TestReadConflictsWithWhatChangesItsAnswer(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		client := s.client(t)
 		sp := s.space(t, "mine")
-		ctx := within(t)
+		ctx := patiently(t)
 		rows := map[string]int{}
 		for _, c := range readCases(s, "b") {
 			rows[c.read.name()]++
@@ -236,7 +237,7 @@ func TestReadOfJobConflictsWithWhatChangesItsAnswer(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		client := s.client(t)
 		sp := s.space(t, "mine")
-		ctx := within(t)
+		ctx := patiently(t)
 		cases := readCases(s, "j")
 		w := spool.NewWorker(client, spool.WorkerConfig{ThreadSlots: 16})
 		tabled.HandleTx(w, func(ctx context.Context, tx *spool.Tx, i int) (bool, error) {

@@ -163,7 +163,7 @@ func TestWriteIsAsDirectOrRefusedAsAWhole(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		client := s.client(t)
 		sp, model := s.space(t, "mine"), s.space(t, "model")
-		ctx := within(t)
+		ctx := patiently(t)
 		rows, refused := map[string]int{}, map[string]int{}
 		for _, c := range writeCases(s, "b", 0) {
 			rows[c.write.name()]++
@@ -193,7 +193,7 @@ func TestWriteOfJobIsAsDirectOrRefusedAsAWhole(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {
 		client := s.client(t, func(cfg *spool.ClientConfig) { cfg.Logger = quiet })
 		sp, model := s.space(t, "mine"), s.space(t, "model")
-		ctx := within(t)
+		ctx := patiently(t)
 		cases := writeCases(s, "j", 1)
 		w := spool.NewWorker(client, spool.WorkerConfig{ThreadSlots: 16})
 		tabled.HandleTx(w, func(ctx context.Context, tx *spool.Tx, i int) (bool, error) {

@@ -19,7 +19,6 @@ local function expire()
 end
 -- Due jobs become ready, in order of their time.
 local function promote(lane)
-  if size.due[lane] <= 1 then return end -- the sentinel at most, and what came in this call is due later
   local head = call('ZRANGE', due[lane], '0', '0', 'WITHSCORES')[2]
   if not tonumber(head) or tonumber(head) > now then return end
   local ids = call('ZRANGEBYSCORE', due[lane], '-inf', num(now), 'LIMIT', '0', '500')
