@@ -1,9 +1,9 @@
 // Package retry says whether and when to try again: back-off sequences, and
 // policies made of them.
 //
-// A sequence is an iter.Seq[time.Duration], the waits before the attempts. The
-// package does not wait or call anything; the caller ranges over a sequence and
-// does that:
+// A sequence is an iter.Seq[time.Duration], the waits before the attempts. Do
+// ranges over one, waits and calls. The rest of the package does neither; the
+// caller does:
 //
 //	for d := range retry.Times(3, retry.Exponential(time.Second, time.Minute)) {
 //		// wait d, try, stop on success
