@@ -40,7 +40,7 @@ func TestBank(t *testing.T) {
 			working.Go(func() { b.byHand(t, ctx, hand, first) })
 		}
 		for _, step := range bankPlan(b.chance) {
-			b.await(ctx, step[0])
+			b.await(t, ctx, step[0])
 			b.strike(t, ctx, step[1])
 		}
 		working.Wait()
@@ -153,7 +153,7 @@ func (b *bank) byJobs(t *testing.T, ctx context.Context, jobs []*spool.Job[int64
 // byHand makes transfers by Transact, beside the jobs, all the time: one of every so many.
 func (b *bank) byHand(t *testing.T, ctx context.Context, c *spool.Client, first int) {
 	for i := bankTransfers + first; i < len(b.orders); i += bankHands {
-		b.await(ctx, (i-bankTransfers)*bankTransfers/bankByHand*9/10)
+		b.await(t, ctx, (i-bankTransfers)*bankTransfers/bankByHand*9/10)
 		err := c.Transact(ctx, func(ctx context.Context, tx *spool.Tx) (err error) {
 			b.made[i], err = b.move(ctx, tx, b.orders[i])
 			return err
@@ -166,8 +166,8 @@ func (b *bank) byHand(t *testing.T, ctx context.Context, c *spool.Client, first 
 }
 
 // await waits until so many transfers have been made. No signal tells of that.
-func (b *bank) await(ctx context.Context, transfers int) {
-	for ctx.Err() == nil && int(b.rdb.HLen(ctx, b.times()).Val()) < transfers {
+func (b *bank) await(t *testing.T, ctx context.Context, transfers int) {
+	for ctx.Err() == nil && !t.Failed() && int(b.rdb.HLen(ctx, b.times()).Val()) < transfers {
 		time.Sleep(20 * time.Millisecond)
 	}
 }

@@ -14,3 +14,16 @@ func Strict(c *Client) error {
 	c.store = s
 	return nil
 }
+
+// HeldTurns is at how many contested keys a transaction of the client has the turn.
+func HeldTurns(c *Client) int {
+	c.turns.mu.Lock()
+	defer c.turns.mu.Unlock()
+	n := 0
+	for _, x := range c.turns.keys {
+		if x.holder != 0 {
+			n++
+		}
+	}
+	return n
+}

@@ -23,7 +23,7 @@ import (
 var real *redistest.Server
 
 // ran counts the tests that each ran, by server, and those that need a real one.
-var ran struct{ embedded, redis, onlyRedis atomic.Int64 }
+var ran struct{ embedded, redis, onlyRedis, places atomic.Int64 }
 
 func TestMain(m *testing.M) {
 	if child := os.Getenv("SPOOL_TEST_CHILD"); child != "" {
@@ -106,6 +106,7 @@ func needRedis(t *testing.T) {
 }
 
 func on(t *testing.T, s *server, test func(t *testing.T, s *server)) {
+	s.prefix = fmt.Sprintf("%s-%d", s.prefix, ran.places.Add(1)) // run again, a test finds nothing of the time before
 	t.Cleanup(func() { s.check(t) })
 	test(t, s)
 }

@@ -73,9 +73,10 @@ func TestCallMistakes(t *testing.T) {
 		ctx := within(t)
 		w := callWorker(c)
 		var field *spool.FieldError
+		var none context.Context
 		for name, call := range map[string]func() error{
 			"no worker":  func() error { _, err := callAnswer.With(spool.None{}).Call(ctx, nil); return err },
-			"no context": func() error { _, err := callAnswer.With(spool.None{}).Call(nil, w); return err }, //nolint:staticcheck // on purpose
+			"no context": func() error { _, err := callAnswer.With(spool.None{}).Call(none, w); return err },
 			"no partial": func() error { _, err := spool.Partial[int]{}.Call(ctx, w); return err },
 			"no handler": func() error { _, err := double.With(1).Call(ctx, w); return err },
 			"no ref":     func() error { _, err := callAdd.With(callAmount{}).Call(ctx, w); return err },

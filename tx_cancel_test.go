@@ -16,21 +16,21 @@ import (
 	"github.com/spooljobs/spool/retry"
 )
 
-// held is a handler's call, as the test sees it: it tells that it has begun, and goes on when it is let.
-type held struct {
+// pausedCall is a handler's call, as the test sees it: it tells that it has begun, and goes on when it is let.
+type pausedCall struct {
 	ctx    context.Context
 	resume chan struct{}
 	ended  chan struct{}
 }
 
 // holder makes calls wait for the test.
-type holder struct{ calls chan *held }
+type holder struct{ calls chan *pausedCall }
 
-func newHolder() *holder { return &holder{make(chan *held, 100)} }
+func newHolder() *holder { return &holder{make(chan *pausedCall, 100)} }
 
 // hold is called by handlers. It returns a function to be called when they return.
 func (h *holder) hold(ctx context.Context) func() {
-	call := &held{ctx, make(chan struct{}), make(chan struct{})}
+	call := &pausedCall{ctx, make(chan struct{}), make(chan struct{})}
 	h.calls <- call
 	<-call.resume // deaf to the end of its context
 	return func() { close(call.ended) }
@@ -150,7 +150,7 @@ func TestCancelWhileItRuns(t *testing.T) {
 
 func cancelOnLane(ctx context.Context, t *testing.T, s *server, c *spool.Client, task spool.Task[int, int], h *holder) {
 	var jobs []*spool.Job[int]
-	var calls []*held
+	var calls []*pausedCall
 	for i := range 3 {
 		jobs = append(jobs, must(task.Put(ctx, c, i))(t))
 	}

@@ -221,7 +221,7 @@ func TestTwoObjectsChangeInOneCommit(t *testing.T) {
 				}
 			}
 		}()
-		const rounds = 60
+		const rounds = 40
 		work(t, w)
 		for i := range int64(rounds) {
 			var both [2]int64

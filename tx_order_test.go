@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,9 +92,9 @@ type actor struct {
 	parked chan held // where it waits
 	done   chan error
 	steps  steps
-	chance *rand.Rand // of losses; used while its proxy asks
-	begun  bool       // it has made its first call
-	loses  int        // of a hundred calls
+	chance *rand.Rand  // of losses; used while its proxy asks
+	begun  atomic.Bool // it has made its first call
+	loses  int         // of a hundred calls
 }
 
 // decide holds what the scheduler is to order, and loses some of it. The first call of each is not lost: the others are
@@ -105,11 +106,11 @@ func (a *actor) decide(cmd []string) redistest.Action {
 	default:
 		return redistest.Pass()
 	}
-	if a.begun && a.chance.IntN(100) < a.loses {
+	if a.begun.Load() && a.chance.IntN(100) < a.loses {
 		a.steps.over()
 		return []redistest.Action{redistest.DropReply(), redistest.CutBefore()}[a.chance.IntN(2)]
 	}
-	a.begun = true
+	a.begun.Store(true)
 	h := held{step, make(chan struct{})}
 	a.parked <- h
 	return redistest.Hold(h.gate)
@@ -177,7 +178,7 @@ func perform(ctx context.Context, straight *spool.Client, rdb *redis.Client, cas
 			parts[i].Lines = append(parts[i].Lines, cue{chance.IntN(plotKeys), chance.IntN(5) < 2})
 		}
 		bare := chance.IntN(2) == 0
-		a.begun = false
+		a.begun.Store(false)
 		trace = append(trace, fmt.Sprintf("%d bare=%v %v", i+1, bare, parts[i].Lines))
 		go func() {
 			if bare {

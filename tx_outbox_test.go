@@ -24,8 +24,8 @@ import (
 var (
 	// receipt counts what has arrived, each under its number, in the transaction that ends it. It leaves nothing.
 	receipt = spool.NewTask[posted, spool.None]("outbox.receipt", spool.In("there"))
-	// order puts a receipt.
-	order = spool.NewTask[posted, spool.None]("outbox.order")
+	// purchase puts a receipt.
+	purchase = spool.NewTask[posted, spool.None]("outbox.order")
 )
 
 type posted struct {
@@ -50,7 +50,7 @@ func receiver(t *testing.T, c *spool.Client, queues ...string) {
 	t.Helper()
 	w := spool.NewWorker(c, fast(spool.WorkerConfig{Queues: append([]string{"there"}, queues...), ThreadSlots: 4}))
 	receipt.HandleTx(w, received)
-	order.HandleTx(w, ordered)
+	purchase.HandleTx(w, ordered)
 	work(t, w)
 }
 
@@ -60,7 +60,9 @@ func eachOnce(t *testing.T, s *server, key string, n int) {
 	rdb := s.raw(t)
 	ctx := context.Background()
 	eventually(t, fmt.Sprintf("%d receipts", n), func() bool { return int(rdb.HLen(ctx, key).Val()) == n })
-	eventually(t, "the outbox is empty", func() bool { return rdb.Exists(ctx, s.key("default", "outbox"), s.key("default", "outgoing")).Val() == 0 })
+	eventually(t, "the outbox is empty", func() bool {
+		return rdb.Exists(ctx, s.key("default", "outbox"), s.key("default", "outgoing")).Val() == 0
+	})
 	eventually(t, "nothing is under way", func() bool {
 		return rdb.HLen(ctx, s.key("there", "jobs")).Val() == 0
 	})
@@ -86,7 +88,7 @@ func TestFollowUpInAnotherQueue(t *testing.T) {
 			})
 		}
 		for i := range 10 {
-			must(order.Put(ctx, c, posted{key, 10 + i}))(t)
+			must(purchase.Put(ctx, c, posted{key, 10 + i}))(t)
 		}
 		eachOnce(t, s, key, 20)
 		elsewhere := spool.NewTask[int, int]("outbox.elsewhere", spool.In("elsewhere"))
@@ -207,6 +209,7 @@ func TestDeliverersAreKilled(t *testing.T) {
 		verb := s.verbs(t)
 		key := s.mine("receipts")
 		receiver(t, c)
+		lying := int64(0)
 		// At each step: before it is asked, and after it was done and before the answer.
 		for _, step := range []string{"outgoing", "deliver", "delivered"} {
 			for _, action := range []redistest.Action{redistest.Hold(nil), redistest.HoldReply(nil)} {
@@ -222,9 +225,9 @@ func TestDeliverersAreKilled(t *testing.T) {
 				p := s.spawn(t, "posts", proxy.Addr(), "SPOOL_TEST_KEY="+key)
 				recv(t, "it is at "+step, reached)
 				p.kill()
+				lying += rdb.HLen(ctx, s.key("default", "outbox")).Val()
 			}
 		}
-		lying := rdb.HLen(ctx, s.key("default", "outbox")).Val()
 		for range 12 {
 			p := s.spawn(t, "posts", s.addr, "SPOOL_TEST_KEY="+key)
 			for range 1 + chance.IntN(40) {
@@ -234,9 +237,9 @@ func TestDeliverersAreKilled(t *testing.T) {
 			p.kill()
 		}
 		later := rdb.HLen(ctx, s.key("default", "outbox")).Val()
-		t.Logf("%d jobs lay in the outbox, and %d in the end", lying, later)
-		if lying == 0 {
-			t.Error("nothing was left lying: that proves nothing")
+		t.Logf("%d jobs lay in the outbox in all, and %d in the end", lying, later)
+		if lying < 5 {
+			t.Errorf("%d were left lying: that proves nothing", lying)
 		}
 		// A worker that has nothing else to do.
 		idle := spool.NewWorker(c, fast(spool.WorkerConfig{}))
@@ -352,6 +355,7 @@ func (s *server) other(t *testing.T, far bool) *server {
 func TestAnotherStore(t *testing.T) {
 	for _, far := range []bool{false, true} {
 		t.Run(map[bool]string{false: "another prefix", true: "another server"}[far], func(t *testing.T) {
+			t.Parallel()
 			each(t, func(t *testing.T, s *server) { postToAnotherStore(t, s, s.other(t, far)) })
 		})
 	}
@@ -363,19 +367,19 @@ func postToAnotherStore(t *testing.T, s, o *server) {
 	ctx := within(t)
 	key := o.mine("receipts")
 	receiver(t, there)
-	put := func(n int, to *spool.Client) (job *spool.Job[spool.None]) {
+	put := func(n int, name string, to *spool.Client) (job *spool.Job[spool.None]) {
 		transacted(t, c, func(ctx context.Context, tx *spool.Tx) (err error) {
 			if err := tx.Do(ctx, "INCR", s.mine("orders")).Err(); err != nil {
 				return err
 			}
-			job, err = receipt.Put(ctx, tx.Via("other", to), posted{key, n})
+			job, err = receipt.Put(ctx, tx.Via(name, to), posted{key, n})
 			return err
 		})
 		return job
 	}
 	// As a rule it is delivered soon.
 	for i := range 5 {
-		put(i, there)
+		put(i, "steady", there)
 	}
 	arrived := func(n int) {
 		t.Helper()
@@ -396,14 +400,14 @@ func postToAnotherStore(t *testing.T, s, o *server) {
 	// The other store is away: commits go on, and do not pile up goroutines that wait for it.
 	proxy.Down()
 	goroutines := runtime.NumGoroutine()
-	for i := range 120 {
-		put(5+i, unsteady)
+	for i := range 60 {
+		put(5+i, "other", unsteady)
 	}
-	if more := runtime.NumGoroutine() - goroutines; more > 60 {
+	if more := runtime.NumGoroutine() - goroutines; more > 30 {
 		t.Errorf("%d goroutines more", more)
 	}
 	arrived(5)
-	if n := s.raw(t).HLen(ctx, s.key("default", "outbox")).Val(); n != 120 {
+	if n := s.raw(t).HLen(ctx, s.key("default", "outbox")).Val(); n != 60 {
 		t.Errorf("%d jobs lie in the outbox", n)
 	}
 	// Relays of others, at once, over a bad line.
@@ -419,29 +423,29 @@ func postToAnotherStore(t *testing.T, s, o *server) {
 		return redistest.Pass()
 	})
 	var wg sync.WaitGroup
-	relays := s.client(t)
+	relays, better := s.client(t), o.clientAt(t, proxy.Addr()) // one that has not learned to wait
 	for range 4 {
 		wg.Go(func() {
-			if _, err := relays.Relay(ctx, "default", "other", unsteady); err != nil {
+			if _, err := relays.Relay(ctx, "default", "other", better); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	arrived(125)
+	arrived(65)
 	eventually(t, "the outbox is empty", func() bool { return s.raw(t).HLen(ctx, s.key("default", "outbox")).Val() == 0 })
 	if n := must(relays.Relay(ctx, "default", "other", there))(t); n != 0 {
 		t.Errorf("%d more were delivered", n)
 	}
-	if n := must(s.raw(t).Get(ctx, s.mine("orders")).Int())(t); n != 125 {
+	if n := must(s.raw(t).Get(ctx, s.mine("orders")).Int())(t); n != 65 {
 		t.Errorf("%d orders", n)
 	}
 	// A handle is good at once.
-	job := put(200, there)
+	job := put(200, "steady", there)
 	if _, err := job.Wait(ctx); err != nil && !errors.Is(err, spool.ErrUnknown) { // it leaves nothing
 		t.Error(err)
 	}
-	arrived(126)
+	arrived(66)
 	_, err := c.Relay(ctx, "de fault", "other", there)
 	mistaken(t, err, "queue")
 	_, err = c.Relay(ctx, "default", "", there)

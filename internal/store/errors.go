@@ -46,8 +46,8 @@ func Classify(err error) error {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return err
 	}
-	if errors.Is(err, redis.ErrClosed) {
-		return err
+	if errors.Is(err, redis.ErrClosed) || errors.Is(err, ErrAway) {
+		return err // or it was classified before
 	}
 	var reply redis.Error
 	if errors.As(err, &reply) && !errors.Is(err, redis.ErrPoolTimeout) {

@@ -1,11 +1,16 @@
 package store
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/spooljobs/spool/internal/redistest"
 	"github.com/spooljobs/spool/internal/txn"
@@ -362,5 +367,74 @@ func (b *bed) memory(t *testing.T, limit string) {
 	t.Helper()
 	if err := b.rdb.ConfigSet(t.Context(), "maxmemory", limit).Err(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A server that refuses MULTI may run by itself what was to be queued: whether it did is asked. The connection is as good
+// as before.
+func TestMultiIsRefused(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			talk(conn)
+		}
+	}()
+	defer func() { listener.Close(); <-served }()
+	rdb := redis.NewClient(&redis.Options{Addr: listener.Addr().String(), Protocol: 2, MaxRetries: -1, DisableIdentity: true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}})
+	defer rdb.Close()
+	b := &bed{rdb: rdb, prefix: "p"}
+	b = b.sub(t, "q")
+	conn := rdb.Conn()
+	defer conn.Close()
+	for n := range 3 {
+		_, err := b.TransactWatched(t.Context(), conn, "other", uint64(n+1), b.deal().write("INCR", b.mine("n")).tx())
+		if !MaybeExecuted(err) || !errors.Is(err, ErrAway) {
+			t.Errorf("%v", err)
+		}
+		if pong, err := conn.Ping(t.Context()).Result(); pong != "PONG" || err != nil {
+			t.Errorf("%q, %v", pong, err)
+		}
+	}
+}
+
+// talk answers PING, and that it is busy to everything else.
+func talk(conn net.Conn) {
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	for {
+		var words, length int
+		if _, err := fmt.Fscanf(in, "*%d\r\n", &words); err != nil {
+			return
+		}
+		name := ""
+		for i := range words {
+			if _, err := fmt.Fscanf(in, "$%d\r\n", &length); err != nil {
+				return
+			}
+			word := make([]byte, length+2)
+			if _, err := io.ReadFull(in, word); err != nil {
+				return
+			}
+			if i == 0 {
+				name = strings.ToUpper(string(word[:length]))
+			}
+		}
+		answer := "-BUSY Redis is busy running a script.\r\n"
+		if name == "PING" {
+			answer = "+PONG\r\n"
+		}
+		if _, err := io.WriteString(conn, answer); err != nil {
+			return
+		}
 	}
 }

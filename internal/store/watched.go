@@ -62,8 +62,8 @@ func (q *Queue) exec(ctx context.Context, conn *redis.Conn, verb string, keys, a
 	script := q.store.scripts[verb]
 	full := append([]any{"evalsha", script.sha, len(keys)}, keys...)
 	full = append(full, args...)
+	reply, err := transaction(ctx, conn, full)
 	// The script is in the cache before EXEC, but for a flush in between: EXEC then says NOSCRIPT, and nothing was done.
-	cmd, err := transaction(ctx, conn, full)
 	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
 		load := redis.NewCmd(ctx, "script", "load", script.Source)
 		if err := conn.Process(ctx, once{load}); err != nil {
@@ -77,41 +77,60 @@ func (q *Queue) exec(ctx context.Context, conn *redis.Conn, verb string, keys, a
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", verb, Classify(err))
 	}
-	reply, err := cmd.Slice()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", verb, Classify(err))
-	}
 	return reply, word(verb, reply)
 }
 
-func transaction(ctx context.Context, conn *redis.Conn, args []any) (*redis.Cmd, error) {
-	cmd := redis.NewCmd(ctx, args...)
-	_, err := conn.TxPipelined(ctx, func(p redis.Pipeliner) error {
-		return p.Process(ctx, cmd)
+// transaction sends MULTI, a command and EXEC together, and returns what the command answers. go-redis's own leaves
+// answers unread where MULTI is refused.
+func transaction(ctx context.Context, conn *redis.Conn, args []any) ([]any, error) {
+	multi, queued, exec := redis.NewStatusCmd(ctx, "multi"), redis.NewStatusCmd(ctx, args...), redis.NewSliceCmd(ctx, "exec")
+	_, err := conn.Pipelined(ctx, func(p redis.Pipeliner) error {
+		_, _, _ = p.Process(ctx, multi), p.Process(ctx, queued), p.Process(ctx, exec) // they only wait there
+		return nil
 	})
-	if err == nil || redis.HasErrorPrefix(err, "EXECABORT") {
-		// What is refused when it is queued keeps the reason to itself; EXEC only says that there was one.
-		err = cmd.Err()
+	var refused redis.Error
+	switch {
+	case err == nil:
+	case errors.As(multi.Err(), &refused):
+		// What was to be queued may have run by itself.
+		return nil, &AwayError{Maybe: true, Err: refused}
+	case redis.HasErrorPrefix(exec.Err(), "EXECABORT") && queued.Err() != nil:
+		return nil, queued.Err() // it was refused when it was to be queued, and that is the reason
+	case errors.Is(exec.Err(), redis.Nil):
+		return nil, redis.TxFailedErr
+	case exec.Err() != nil:
+		return nil, exec.Err()
+	default:
+		return nil, err
 	}
-	return cmd, err
+	if len(exec.Val()) != 1 {
+		return nil, fmt.Errorf("EXEC has %d answers", len(exec.Val()))
+	}
+	switch reply := exec.Val()[0].(type) {
+	case []any:
+		return reply, nil
+	case error:
+		return nil, reply
+	}
+	return nil, fmt.Errorf("an answer of type %T", exec.Val()[0])
 }
 
-// TransactWatched is Transact after a Look on the same connection: the reads hold if no watched key was touched since,
-// and are not sent again. ErrTouched asks for another Look, under another number.
+// TransactWatched is Transact after a Look on the same connection: the reads hold if no watched key was touched since.
+// Where there is room for them they are sent again all the same: not every server tells watchers of every change (the
+// embedded one is silent about HDEL, ZREM, ZREMRANGEBY... and XTRIM). ErrTouched asks for another Look, under another
+// number.
 //
 // Full memory refuses everything that a MULTI would queue. What adds nothing is then sent as a call of its own, which
 // does ask the reads.
 func (q *Queue) TransactWatched(ctx context.Context, conn *redis.Conn, line string, n uint64, t *Transaction) (*Refusal, error) {
-	unread := *t
-	unread.Reads = nil
-	args := unread.append([]any{line, n, "0", bit(!t.Adds)})
-	reply, err := q.exec(ctx, conn, "transact", unread.declare(append([]any{}, q.keys["transact"]...), map[string]bool{}), args)
+	sent := *t
+	if t.Arguments() > AdvanceArguments || t.Size() > CallBytes {
+		sent.Reads = nil
+	}
+	args := sent.append([]any{line, n, "0", bit(!t.Adds)})
+	reply, err := q.exec(ctx, conn, "transact", sent.declare(append([]any{}, q.keys["transact"]...), map[string]bool{}), args)
 	if errors.Is(err, ErrFull) && !t.Adds {
-		refusal, err := q.On(conn).Transact(ctx, line, n, t)
-		if refusal != nil && refusal.Word == RefusedConflict {
-			return nil, ErrTouched
-		}
-		return refusal, err
+		return q.On(conn).Transact(ctx, line, n, t)
 	}
 	if err != nil {
 		return nil, err
