@@ -14,9 +14,9 @@ import (
 const week = 7 * 24 * time.Hour
 
 // Cancel ends a job that has not ended: its outcome is cancelled, kept for seven days, with the reason if one is given. The
-// answer is definite. Nil: it is cancelled; of a job that runs in a transaction nothing was written and nothing will be.
-// ErrBadState: too late, it has ended; what it wrote has taken effect. ErrUnknown: nothing is stored under the id, or it
-// ended and left nothing.
+// answer is definite. Nil: it is cancelled; of a job that runs in a transaction nothing was written, beyond what it has
+// committed on its way, and nothing will be. ErrBadState: too late, it has ended; what it wrote has taken effect.
+// ErrUnknown: nothing is stored under the id, or it ended and left nothing.
 //
 // If it runs, its context ends, with ErrCancelled as the cause, at the latest with its worker's next beat. The slot stays
 // taken until the handler returns; what the handler of a plain job does until then it does. A second call finds the job

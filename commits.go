@@ -253,7 +253,7 @@ func (c *courier) dropCommitsLocked(call *letter) (dropped []*run) {
 
 // strandedLocked: a run that waited for its next attempt will not have it.
 func (c *courier) strandedLocked(r *run) {
-	if r.cancelled || r.replaced {
+	if r.cancelled || r.unclear {
 		c.leftLocked(r)
 	}
 	if r.tx != nil {

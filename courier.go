@@ -386,7 +386,7 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 		if old := c.runs[r.claim.ID]; old != nil {
 			// Redis has forgotten that we hold it, and gave it to us again; or it was cancelled, and put again under its id.
 			c.loseLocked(old, errLost)
-			old.replaced = true
+			old.unclear = true
 		}
 		c.runs[r.claim.ID] = r
 		if r.suspect {

@@ -148,7 +148,7 @@ func (e *engine) judgeTx(r *run, end *ending) (store.Verdict, txEnd) {
 		return e.judge(r, end), txPlain
 	}
 	if end.err == nil || keptError(end.err) != nil {
-		if err := t.describe(context.Background()); err != nil {
+		if err := t.describe(); err != nil {
 			end.err, end.failure = err, failure.New(err, failure.Site{})
 		}
 		x := t.tx.transaction()
@@ -193,8 +193,8 @@ func (e *engine) judgeTx(r *run, end *ending) (store.Verdict, txEnd) {
 }
 
 // describe appends to the audit stream.
-func (t *runTx) describe(ctx context.Context) error {
-	return t.tx.describe(ctx, t.cfg, "job", t.r.id)
+func (t *runTx) describe() error {
+	return t.tx.describe(t.cfg, "job", t.r.id)
 }
 
 func (tx *Tx) hooked() bool {
@@ -270,7 +270,7 @@ func (e *engine) hook(ctx context.Context, r *run, hook func(context.Context)) {
 
 // commit makes what the handler has done so far take effect, and waits for the answer.
 func (t *runTx) commit(ctx context.Context, tx *Tx, cursor []byte) error {
-	if err := t.describe(ctx); err != nil {
+	if err := t.describe(); err != nil {
 		return err
 	}
 	x := tx.transaction()

@@ -115,18 +115,23 @@ func (c *courier) settleAccounts() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	known := make(map[string]int64, len(c.runs))
+	// A job may be known twice: as a run that has ended, and as one that it was given again.
+	type claimed struct {
+		id    string
+		token int64
+	}
+	known := make(map[claimed]bool, len(c.runs))
 	for id, r := range c.runs {
-		known[id] = r.claim.Token
+		known[claimed{id, r.claim.Token}] = true
 	}
 	for _, list := range [][]store.Verdict{c.plain, c.others} {
 		for _, v := range list {
-			known[v.ID] = v.Token
+			known[claimed{v.ID, v.Token}] = true
 		}
 	}
 	back, lost := 0, 0
 	for id, token := range held {
-		if known[id] != token {
+		if !known[claimed{id, token}] {
 			c.others = append(c.others, store.Verdict{ID: id, Token: token, Word: store.VerdictBack})
 			back++
 		}
@@ -134,6 +139,7 @@ func (c *courier) settleAccounts() {
 	for id, r := range c.runs {
 		if held[id] != r.claim.Token {
 			c.loseLocked(r, errLost)
+			r.unclear = true
 			lost++
 		}
 	}

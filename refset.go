@@ -25,12 +25,12 @@ type anchor struct {
 // anyRef is a Ref of any type.
 type anyRef interface{ anchor() anchor }
 
-func (r Ref[T]) anchor() anchor { return anchor{r.key, r.from} }
+func (r Ref[T]) anchor() anchor { return anchor(r) }
 
 // refTarget is a pointer to a Ref of any type.
 type refTarget interface{ point(a anchor) }
 
-func (r *Ref[T]) point(a anchor) { *r = Ref[T]{a.key, a.from} }
+func (r *Ref[T]) point(a anchor) { *r = Ref[T](a) }
 
 // Add appends a Ref. The zero Ref is an error: it points nowhere.
 func (s *RefSet) Add(ref anyRef) error {

@@ -103,7 +103,7 @@ type run struct {
 	cancel     context.CancelCauseFunc // set when it starts
 	committing bool                    // its verdict waits for, or is in, a commit
 	cancelled  bool                    // it was lost because the job was cancelled
-	replaced   bool                    // it was lost because another run here has the job; it may have been cancelled before
+	unclear    bool                    // it was lost, and why is not known; the job may have been cancelled
 }
 
 // take fills in what can be told without decoding anything. The script has looked at the record's header.

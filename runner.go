@@ -113,7 +113,7 @@ func (e *engine) concludeLocked(l *lane, r *run, v store.Verdict) {
 		l.observeLocked(time.Since(r.started))
 	}
 	l.taken--
-	if r.replaced {
+	if r.unclear {
 		r.courier.leftLocked(r)
 	}
 	switch c := r.courier; {

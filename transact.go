@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/spooljobs/spool/internal/store"
+	"github.com/spooljobs/spool/internal/txn"
 	"github.com/spooljobs/spool/retry"
 )
 
@@ -335,7 +336,7 @@ func (b *bare) commit(ctx context.Context, tx *Tx, cursor []byte) error {
 
 // finish makes what the transaction has written take effect.
 func (b *bare) finish(ctx context.Context, tx *Tx) (how ended, err error) {
-	if err := tx.describe(ctx, &b.cfg); err != nil {
+	if err := tx.describe(&b.cfg); err != nil {
 		return endedForGood, err
 	}
 	t := tx.transaction()
@@ -361,18 +362,27 @@ func (b *bare) finish(ctx context.Context, tx *Tx) (how ended, err error) {
 }
 
 // describe appends to the audit stream, if there is one and something is written.
-func (tx *Tx) describe(ctx context.Context, cfg *TxConfig, more ...any) error {
+func (tx *Tx) describe(cfg *TxConfig, more ...any) error {
 	if cfg.Audit == "" {
 		return nil
 	}
+	command, err := txn.Parse(append([]any{"XADD", cfg.Audit, "*", "who", cfg.Who, "what", cfg.What}, more...)...)
+	if err == nil {
+		err = tx.checkKey(cfg.Audit, false)
+	}
 	tx.mu.Lock()
-	due := !tx.described && len(tx.log.Writes())+len(tx.puts)+len(tx.outs)+len(tx.taken) > 0
-	tx.described = tx.described || due
-	tx.mu.Unlock()
-	if !due {
+	defer tx.mu.Unlock()
+	if tx.described || len(tx.log.Writes())+len(tx.puts)+len(tx.outs)+len(tx.taken) == 0 {
 		return nil
 	}
-	return tx.Do(ctx, append([]any{"XADD", cfg.Audit, "*", "who", cfg.Who, "what", cfg.What}, more...)...).Err()
+	if err == nil {
+		err = tx.log.Write(command)
+	}
+	if err != nil {
+		return fmt.Errorf("spool: TxConfig.Audit: %w", err)
+	}
+	tx.described = true
+	return nil
 }
 
 // confirm sees to it that what a transaction that only reads has read is of one moment. One call is.

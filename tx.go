@@ -30,23 +30,24 @@ type Tx struct {
 
 	encoding sync.Mutex // held while Refs created here are encoded; before mu
 
-	mu        sync.Mutex // guards what follows; not held while Redis is asked
-	log       txn.Log
-	puts      []store.Item
-	outs      []store.Out
-	ids       map[string]string       // digests of jobs put here under ids of the user's
-	done      []func(context.Context) // OnCommit
-	undone    []func(context.Context) // OnAbort
-	born      []*birth                // Refs created here
-	taken     [][]string              // writes to keys of Spool's own
-	turns     []heldTurn              // at contested keys
-	waits     bool                    // somebody waits for a turn on its behalf
-	asks      int                     // calls that have read
-	over      error                   // why it can no longer be used; nil while it can
-	partial   bool                    // a part of it has been committed
-	described bool                    // it is in the audit stream
-	clashed   bool                    // a part of it was not, for a conflict that has been counted
-	unsure    error                   // of a commit in the middle that may have taken effect: nothing can follow it
+	mu         sync.Mutex // guards what follows; not held while Redis is asked
+	log        txn.Log
+	puts       []store.Item
+	outs       []store.Out
+	ids        map[string]string       // digests of jobs put here under ids of the user's
+	done       []func(context.Context) // OnCommit
+	undone     []func(context.Context) // OnAbort
+	born       []*birth                // Refs created here
+	taken      [][]string              // writes to keys of Spool's own
+	turns      []heldTurn              // at contested keys
+	waits      bool                    // somebody waits for a turn on its behalf
+	asks       int                     // calls that have read
+	over       error                   // why it can no longer be used; nil while it can
+	partial    bool                    // a part of it has been committed
+	committing bool                    // a part of it is being committed
+	described  bool                    // it is in the audit stream
+	clashed    bool                    // a part of it was not, for a conflict that has been counted
+	unsure     error                   // of a commit in the middle that may have taken effect: nothing can follow it
 }
 
 // txOwner is what a transaction runs under: a call of Transact, or a run of a job.
@@ -63,6 +64,7 @@ type txOwner interface {
 
 var (
 	errTxOver     = fmt.Errorf("%w: the transaction has ended", ErrBadState)
+	errCommitting = fmt.Errorf("%w: a part of the transaction is being committed", ErrBadState)
 	errNoCursor   = fmt.Errorf("%w: only the transaction of a job has a checkpoint", ErrBadState)
 	errOutOfSlot  = "is in another slot of the cluster than the transaction: begin the key with the tag of its queue, Queue.Tag"
 	errOwnKeys    = "is a key of Spool's own"
@@ -121,8 +123,8 @@ func (tx *Tx) perform(ctx context.Context, command *txn.Command) (any, error) {
 	}
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
-	if tx.over != nil {
-		return nil, tx.over
+	if err := tx.usableLocked(); err != nil {
+		return nil, err
 	}
 	if err := tx.log.Write(command); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
@@ -142,8 +144,15 @@ func (tx *Tx) usable(ctx context.Context) error {
 	}
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
-	if tx.unsure != nil {
+	return tx.usableLocked()
+}
+
+func (tx *Tx) usableLocked() error {
+	switch {
+	case tx.unsure != nil:
 		return tx.unsure
+	case tx.over == nil && tx.committing:
+		return errCommitting
 	}
 	return tx.over
 }
@@ -273,8 +282,8 @@ func (tx *Tx) take(ctx context.Context, it *putItem, name string) error {
 	}
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
-	if tx.over != nil {
-		return tx.over
+	if err := tx.usableLocked(); err != nil {
+		return err
 	}
 	to := it.queue
 	if name != "" {
@@ -334,15 +343,25 @@ func (tx *Tx) Queue() *Queue { return tx.c.Queue(tx.queue) }
 // here on is read anew. In a job it does not end the job. An error says that it did not take effect: ErrConflict, which
 // is to be returned; the function then runs again from its beginning if it is a job, where a checkpoint tells how far it
 // has come. In Transact nothing is run again after a part has taken effect: the error is the caller's. After ErrUnsure,
-// when it may have taken effect, the Tx is of no more use, and nothing is run again.
+// when it may have taken effect, the Tx is of no more use, and nothing is run again. While it is under way other uses of
+// the Tx are ErrBadState.
 func (tx *Tx) Commit(ctx context.Context) error { return tx.commit(ctx, nil) }
 
 func (tx *Tx) commit(ctx context.Context, cursor []byte) error {
 	if err := tx.usable(ctx); err != nil {
 		return err
 	}
-	if err := tx.owner.commit(ctx, tx, cursor); err != nil {
-		tx.mu.Lock()
+	tx.mu.Lock()
+	if err := tx.usableLocked(); err != nil {
+		tx.mu.Unlock()
+		return err
+	}
+	tx.committing = true // what is written meanwhile would be neither in this part nor in the next
+	tx.mu.Unlock()
+	err := tx.owner.commit(ctx, tx, cursor)
+	tx.mu.Lock()
+	tx.committing = false
+	if err != nil {
 		defer tx.mu.Unlock()
 		tx.clashed = tx.clashed || errors.Is(err, ErrConflict)
 		if errors.Is(err, ErrUnsure) {
@@ -350,7 +369,6 @@ func (tx *Tx) commit(ctx context.Context, cursor []byte) error {
 		}
 		return err
 	}
-	tx.mu.Lock()
 	done := tx.done
 	tx.reset()
 	tx.partial = true

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spooljobs/spool"
+	"github.com/spooljobs/spool/internal/redistest"
 )
 
 // Connections of transactions: the acceptance case A14, and TW-32 to TW-34.
@@ -318,6 +319,52 @@ func TestTxIsSafeForConcurrentUse(t *testing.T) {
 		w := spool.NewWorker(c, fast(spool.WorkerConfig{}))
 		double.Handle(w, func(ctx context.Context, n int) (int, error) { return n, nil })
 		must(w.Drain(ctx))(t)
+	})
+}
+
+// While a part is being committed nothing else can be done with the transaction: it would be in neither part.
+func TestTxWhileAPartIsCommitted(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		proxy := s.proxied(t)
+		c := s.clientAt(t, proxy.Addr())
+		ctx := within(t)
+		key := s.mine("n")
+		if err := callStore(c, key, 0); err != nil {
+			t.Fatal(err)
+		}
+		held, release := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		err := c.Transact(ctx, func(ctx context.Context, tx *spool.Tx) error {
+			must(tx.Do(ctx, "INCRBY", key, 1).Result())(t)
+			proxy.OnRequest(func(cmd []string) redistest.Action {
+				if cmd[0] == "EXEC" {
+					once.Do(func() { close(held) })
+					return redistest.Hold(release)
+				}
+				return redistest.Pass()
+			})
+			done := make(chan error, 1)
+			go func() { done <- tx.Commit(ctx) }()
+			<-held
+			for what, err := range map[string]error{
+				"Commit": tx.Commit(ctx), "a write": tx.Do(ctx, "INCRBY", key, 10).Err(), "a read": tx.Do(ctx, "GET", key).Err(),
+			} {
+				if !errors.Is(err, spool.ErrBadState) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			if _, err := double.Put(ctx, tx, 1); !errors.Is(err, spool.ErrBadState) {
+				t.Errorf("Put: %v", err)
+			}
+			close(release)
+			if err := <-done; err != nil {
+				return err
+			}
+			return tx.Do(ctx, "INCRBY", key, 100).Err()
+		})
+		if n := callCount(t, s.raw(t), key); err != nil || n != 101 {
+			t.Errorf("%v, the count is %d", err, n)
+		}
 	})
 }
 

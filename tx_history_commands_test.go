@@ -118,9 +118,8 @@ func (d *deck) next(s *server, typ string) command {
 	return d.fill(s, line, typ)
 }
 
-// renew deals what sets a key anew.
-func (d *deck) renew(s *server) []command {
-	typ := pick(d, types)
+// renew deals what sets a key of a type anew.
+func (d *deck) renew(s *server, typ string) []command {
 	set := d.fill(s, pick(d, fresh[typ]), typ)
 	return []command{{Args: []string{"DEL", set.Args[1]}, Keys: []int{1}}, set}
 }

@@ -125,7 +125,7 @@ func (h *history) one(t *testing.T, n int) {
 	t.Helper()
 	d := h.d
 	for d.IntN(3) > 0 {
-		renew := d.renew(h.s)
+		renew := d.renew(h.s, pick(d, types))
 		h.mine.must(t, renew...)
 		h.model.must(t, renew...)
 	}

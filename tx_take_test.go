@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -363,13 +362,13 @@ func TestOutcomesAreKept(t *testing.T) {
 		double.Handle(w, func(ctx context.Context, n int) (int, error) { return 2 * n, nil })
 		work(t, w)
 		standard, brief := must(takeShow.Put(ctx, c, showing{}))(t), must(takeShow.Put(ctx, c, showing{}, spool.Keep(time.Second)))(t)
-		must(standard.Wait(ctx))(t)
+		// Nobody waits for them: an outcome that is waited for is kept for a minute at least.
+		eventually(t, "both have ended", func() bool { return must(c.Queue("default").Counts(ctx))(t).Succeeded == 2 })
 		info := must(c.Queue("default").Get(ctx, standard.ID()))(t)
-		if kept := info.KeptUntil.Sub(info.Ended); kept < time.Hour || kept > time.Hour+2*time.Minute {
+		if kept := info.KeptUntil.Sub(info.Ended); kept != time.Hour {
 			t.Errorf("kept for %v", kept)
 		}
 		// That of the other one goes, not before its time.
-		must(brief.Wait(ctx))(t)
 		until := must(c.Queue("default").Get(ctx, brief.ID()))(t).KeptUntil
 		eventually(t, "the outcome is gone", func() bool {
 			// A worker that does nothing at all looks only every ten minutes.
@@ -385,90 +384,4 @@ func TestOutcomesAreKept(t *testing.T) {
 	})
 }
 
-// D06, DZ-16. The process that schedules a call, and runs it, is killed in the middle. Another one reads that it has not
-// ended, and, when it has counted as dead, an outcome: an error, or that of another run, as its interruption policy
-// says. Nothing the operation wrote and did not commit is there.
-func TestTakeAcrossProcesses(t *testing.T) {
-	t.Parallel()
-	realServer(t, func(t *testing.T, s *server) {
-		ctx := within(t)
-		c, rdb := s.client(t), s.raw(t)
-		p := s.spawn(t, "acts", s.addr, "SPOOL_TEST_IDS=once,again,done", "SPOOL_TEST_SLOTS=3")
-		begun := map[string]bool{}
-		for range 2 {
-			begun[p.line(t)] = true
-		}
-		if !begun["began once"] || !begun["began again"] {
-			t.Fatalf("it said %v", begun)
-		}
-		done := takeActs.Job(c, "done")
-		must(done.Wait(ctx))(t)
-		if out := answers(t, c, done, nil); out.Value != "done by the child" {
-			t.Errorf("%+v", out)
-		}
-		once, again := takeActs.Job(c, "once"), takeActs.Job(c, "again")
-		answers(t, c, once, spool.ErrIncomplete)
-		p.kill()
-		answers(t, c, once, spool.ErrIncomplete)
-		answers(t, c, again, spool.ErrIncomplete)
-		w := spool.NewWorker(c, fast(spool.WorkerConfig{ThreadSlots: 2}))
-		takeActs.HandleTx(w, func(ctx context.Context, tx *spool.Tx, id string) (string, error) {
-			return id + " by another", spool.NewRef[int](s.mine(id)).Add(ctx, tx, 1)
-		})
-		work(t, w)
-		if _, err := once.Wait(ctx); !errors.Is(err, spool.ErrAborted) {
-			t.Errorf("once: %v", err)
-		}
-		if out := answers(t, c, once, nil); !errors.Is(out.Err, spool.ErrAborted) {
-			t.Errorf("once: %+v", out)
-		}
-		must(again.Wait(ctx))(t)
-		if out := answers(t, c, again, nil); out.Value != "again by another" {
-			t.Errorf("again: %+v", out)
-		}
-		for id, want := range map[string]string{"once": "", "again": "1", "done": "1"} {
-			if got := rdb.Get(ctx, s.mine(id)).Val(); got != want {
-				t.Errorf("%s: effects %q, want %q", id, got, want)
-			}
-		}
-	})
-}
-
 var takeActs = spool.NewTask[string, string]("take.acts")
-
-// childActs schedules calls and runs them: those but the id done do not come to their end.
-func childActs() error {
-	ctx, c, rdb, err := childClient()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	defer rdb.Close()
-	w := spool.NewWorker(c, fast(spool.WorkerConfig{ThreadSlots: env("SPOOL_TEST_SLOTS", 1)}))
-	takeActs.HandleTx(w, func(ctx context.Context, tx *spool.Tx, id string) (string, error) {
-		if err := spool.NewRef[int](os.Getenv("SPOOL_TEST_PREFIX")+"/"+id).Add(ctx, tx, 1); err != nil {
-			return "", err
-		}
-		if id != "done" {
-			fmt.Println("began", id)
-			<-ctx.Done()
-		}
-		return id + " by the child", nil
-	})
-	err = c.Transact(ctx, func(ctx context.Context, tx *spool.Tx) error {
-		for _, id := range strings.Split(os.Getenv("SPOOL_TEST_IDS"), ",") {
-			opts := []spool.Option{spool.ID(id)}
-			if id == "once" {
-				opts = append(opts, spool.Interruptions(0))
-			}
-			if _, err := takeActs.Put(ctx, tx, id, opts...); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	return w.Run(ctx)
-}

@@ -103,7 +103,7 @@ func trade(ctx context.Context, out io.Writer, bank *bank, cable *cable) error {
 		return err
 	}
 	pull := func(done int) {
-		if done == transfers/8 {
+		if done == transfers/20 {
 			cable.pull()
 			fmt.Fprintln(out, "after", done, "transfers a worker is cut off")
 		}
@@ -117,7 +117,7 @@ func trade(ctx context.Context, out io.Writer, bank *bank, cable *cable) error {
 		return err
 	}
 	after, err := bank.client.Queue(queue).Counts(ctx)
-	fmt.Fprintf(out, "%d of its jobs were run by others, and what it said of %d too late was refused\n",
+	fmt.Fprintf(out, "%d of its jobs were run by others, and %d verdicts of its own came too late\n",
 		after.Interrupted-before.Interrupted, after.Refused-before.Refused)
 	return err
 }

@@ -43,9 +43,9 @@ func program(t *testing.T, url string) (code int, stdout, stderr string) {
 func check(t *testing.T, url string) {
 	t.Helper()
 	code, stdout, stderr := program(t, url)
-	want := regexp.MustCompile(`^after 250 transfers a worker is cut off
+	want := regexp.MustCompile(`^after 100 transfers a worker is cut off
 after 1000 transfers it is back
-\d+ of its jobs were run by others, and what it said of \d+ too late was refused
+\d+ of its jobs were run by others, and \d+ verdicts of its own came too late
 sum 100000 of 100000, transfers 2000, lost 0, doubled 0
 $`)
 	if code != 0 || stderr != "" || !want.MatchString(stdout) {
