@@ -17,7 +17,7 @@ import (
 
 // commitLocked queues a run's transaction, with its verdict. The caller holds engine.mu.
 func (c *courier) commitLocked(r *run, v store.Verdict) {
-	r.tx.verdict, r.committing = v, true
+	r.tx.verdict, r.tx.maybe, r.committing = v, false, true
 	c.commits = append(c.commits, r)
 	c.kick()
 }
@@ -49,6 +49,29 @@ func (c *courier) pickLocked(now time.Time, items, arguments, size int) (plain, 
 	}
 	c.keepCommitsLocked(rest)
 	return plain, others, alone
+}
+
+// crowdLocked is how many runs of a lane wait for a commit that the next call cannot carry: it has no room for them, or,
+// beyond a number, Redis has none. So many fewer are claimed. A run that waits holds no slot; handlers that outrun their
+// commits would claim the whole queue.
+func (c *courier) crowdLocked(which Lane, now time.Time) int {
+	crowd, wait, items, arguments, size := 0, 0, 0, 0, 0
+	full := now.Before(c.full)
+	for _, r := range c.commits {
+		v := &r.tx.verdict
+		over := false
+		if full && v.Tx.Adds {
+			wait++
+			over = wait > maxAhead
+		} else {
+			items, arguments, size = items+1, arguments+v.Fields(), size+v.Size()
+			over = items > 1 && (items > store.CallItems || arguments > store.AdvanceArguments || size > store.CallBytes)
+		}
+		if over && r.lane == which {
+			crowd++
+		}
+	}
+	return crowd
 }
 
 // large: it does not fit a shared call.
@@ -187,9 +210,12 @@ func (c *courier) conclude(t *runTx, err error) {
 		t.given = err
 	}
 	hooks := t.tx.end(errTxOver, err == nil)
-	if err == nil || errors.Is(err, errLost) {
+	switch {
+	case errors.Is(err, errLost) && t.maybe:
+		// It may have taken effect before that. There is no hook for this.
+	case err == nil, errors.Is(err, errLost):
 		c.e.after(t.r, hooks)
-	} else {
+	default:
 		t.hooks = hooks // run before the handler does so again
 	}
 }
@@ -276,6 +302,15 @@ func (call *letter) run(i int) *run {
 		return call.runs[i]
 	}
 	return nil
+}
+
+// doubt notes that the call is given up without an answer, and may have been executed.
+func (call *letter) doubt() {
+	for _, r := range call.runs {
+		if r != nil && call.maybe {
+			r.tx.maybe = true
+		}
+	}
 }
 
 // adds tells whether a call adds to what Redis holds by its transactions.

@@ -326,6 +326,7 @@ func (c *courier) takeBack(call *letter) {
 	c.e.mu.Lock()
 	defer c.e.mu.Unlock()
 	c.vacateLocked(call)
+	call.doubt()
 	for i, v := range call.Verdicts {
 		if r := call.run(i); r != nil {
 			c.commits = append(c.commits, r)

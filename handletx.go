@@ -57,6 +57,7 @@ type runTx struct {
 	tries   atomic.Int32
 	tx      *Tx                     // of this attempt
 	verdict store.Verdict           // that waits to be committed
+	maybe   bool                    // a call with it, given up since, may have been executed
 	fate    []string                // contested keys of the last attempt
 	wait    time.Duration           // before the next attempt
 	given   error                   // why the run ends without another attempt; nil while it does not

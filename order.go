@@ -13,7 +13,7 @@ func (c *courier) roomLocked(which Lane, now time.Time) int {
 	if c.e.stopped {
 		return 0
 	}
-	room := c.e.lanes[which].roomLocked(c.flight, c.backlog[which])
+	room := max(0, c.e.lanes[which].roomLocked(c.flight, c.backlog[which])-c.crowdLocked(which, now))
 	if room == 0 || c.rank == 0 {
 		return room
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"github.com/spooljobs/spool/internal/store"
 )
@@ -44,6 +43,7 @@ func (c *courier) expelled(call *letter, err error) {
 	for _, r := range c.runs {
 		c.loseLocked(r, errLost)
 	}
+	call.doubt()
 	dropped := c.dropCommitsLocked(call)
 	c.refused += call.Refused + len(c.plain) + len(c.others) + len(dropped)
 	for i := range call.Verdicts {
@@ -56,11 +56,7 @@ func (c *courier) expelled(call *letter, err error) {
 	e.kickLocked(c)
 	e.mu.Unlock()
 	for _, r := range dropped {
-		if call.maybe && slices.Contains(call.runs, r) {
-			r.tx.tx.end(errTxOver, false) // it may have taken effect before: there is no hook for that
-		} else {
-			c.conclude(r.tx, errLost)
-		}
+		c.conclude(r.tx, errLost)
 	}
 	e.log.Warn("this worker was declared dead; it starts anew", "queue", c.q.Name(), "running", lost, "refused", refused,
 		"err", fmt.Sprint(err))

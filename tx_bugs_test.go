@@ -195,3 +195,53 @@ func TestDrainWaitsForConflicts(t *testing.T) {
 		}
 	})
 }
+
+// Handlers that outrun their commits do not claim the whole queue: what waits for a commit, because it does not fit the
+// next call or because Redis is full, is bounded.
+func TestCommitsDoNotPileUp(t *testing.T) {
+	t.Parallel()
+	for _, full := range []bool{false, true} {
+		t.Run(fmt.Sprint("full ", full), func(t *testing.T) {
+			t.Parallel()
+			fullServer(t, func(t *testing.T, s *server) {
+				const n, slots = 4000, 10
+				c, ctx, rdb := s.client(t, silent), within(t), s.raw(t)
+				w := spool.NewWorker(c, spool.WorkerConfig{ThreadSlots: slots})
+				args := []any{"RPUSH", s.mine("list")}
+				for range 200 {
+					args = append(args, "x")
+				}
+				if full {
+					args = args[:3]
+				}
+				double.HandleTx(w, func(ctx context.Context, tx *spool.Tx, n int) (int, error) {
+					return n, tx.Do(ctx, args...).Err()
+				})
+				putCounted(t, ctx, c, double, n)
+				empty := func() {}
+				if full {
+					empty = fill(t, rdb)
+				}
+				stop := work(t, w)
+				most, begin := 0, time.Now()
+				for done := 0; done < n/4 && time.Since(begin) < time.Second; {
+					counts := must(c.Queue("default").Counts(ctx))(t)
+					most, done = max(most, counts.Active), counts.Completed
+				}
+				empty()
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+				// A thousand may be claimed beyond the slots, and a thousand may wait for memory.
+				if most > 2000+4*slots {
+					t.Errorf("%d were active at a time", most)
+				}
+				counts := must(c.Queue("default").Counts(ctx))(t)
+				if counts.Active != 0 || counts.Ready+counts.Completed != n || counts.Interrupted+counts.Failed+counts.Retried != 0 {
+					t.Errorf("%+v", counts)
+				}
+				t.Logf("%d were active at a time", most)
+			})
+		})
+	}
+}

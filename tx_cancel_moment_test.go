@@ -18,6 +18,7 @@ import (
 type cancelBed struct {
 	s             *server
 	c             *spool.Client
+	w             *spool.Worker
 	proxy         *redistest.Proxy
 	verb          func(cmd []string) string
 	read, written *holder
@@ -27,8 +28,8 @@ type cancelBed struct {
 
 func newCancelBed(t *testing.T, s *server, cfg ...spool.TxConfig) *cancelBed {
 	b := &cancelBed{s: s, c: s.client(t), proxy: s.proxied(t), verb: s.verbs(t), read: newHolder(), written: newHolder()}
-	w := spool.NewWorker(s.clientAt(t, b.proxy.Addr()), fast(spool.WorkerConfig{ThreadSlots: 1}))
-	writes.HandleTx(w, func(ctx context.Context, tx *spool.Tx, key string) (int, error) {
+	b.w = spool.NewWorker(s.clientAt(t, b.proxy.Addr()), fast(spool.WorkerConfig{ThreadSlots: 1}))
+	writes.HandleTx(b.w, func(ctx context.Context, tx *spool.Tx, key string) (int, error) {
 		tx.OnCommit(func(context.Context) { b.done.Add(1) })
 		tx.OnAbort(func(context.Context) { b.undone.Add(1) })
 		b.read.hold(ctx)()
@@ -47,7 +48,7 @@ func newCancelBed(t *testing.T, s *server, cfg ...spool.TxConfig) *cancelBed {
 		b.written.hold(ctx)()
 		return 7, nil
 	}, cfg...)
-	work(t, w)
+	work(t, b.w)
 	return b
 }
 
@@ -178,6 +179,42 @@ func TestCancelBetweenAttempts(t *testing.T) {
 		if got := must(s.raw(t).Get(ctx, s.mine("key")).Int())(t); got != 41 {
 			t.Errorf("the key holds %d", got)
 		}
+	})
+}
+
+// A transaction that was in conflict and finds no slot to run again is given back, and may be cancelled there. It is told
+// that its attempt was not to be.
+func TestCancelWithoutASlot(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		b := newCancelBed(t, s)
+		ctx := within(t)
+		for round := range 2 {
+			key := s.mine(fmt.Sprint(round))
+			b.clash.Store(true)
+			job := must(writes.Put(ctx, b.c, key))(t)
+			close(recv(t, "it begins", b.read.calls).resume)
+			call := recv(t, "it has written", b.written.calls)
+			if err := b.w.Resize(spool.Thread, 0); err != nil {
+				t.Fatal(err)
+			}
+			close(call.resume)
+			eventually(t, "its hook ran", func() bool { return int(b.undone.Load()) == round+1 })
+			if err := job.Cancel(ctx); err != nil {
+				t.Error(err)
+			}
+			allLeft(t, s)
+			cancelled(t, b.c, job, "cancelled")
+			if got := must(s.raw(t).Get(ctx, key).Int())(t); got != 41 {
+				t.Errorf("the key holds %d", got)
+			}
+			if err := b.w.Resize(spool.Thread, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		next := must(writes.Put(ctx, b.c, s.mine("next")))(t)
+		close(recv(t, "it begins", b.read.calls).resume)
+		close(recv(t, "it has written", b.written.calls).resume)
+		must(next.Wait(ctx))(t)
 	})
 }
 

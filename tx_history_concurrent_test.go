@@ -1,14 +1,9 @@
 package spool_test
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"encoding/gob"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,32 +86,6 @@ type ending struct {
 	committed  bool // it says that it wrote
 }
 
-// entry is a transaction as the list knows it.
-type entry struct {
-	ID    string
-	Steps []entryStep
-}
-
-type entryStep struct {
-	Args   []string
-	Keys   []int
-	Answer string
-}
-
-func encoded(id string, steps []step) string {
-	e := entry{ID: id}
-	for _, one := range steps {
-		e.Steps = append(e.Steps, entryStep{one.Args, one.Keys, one.answer})
-	}
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(e); err != nil {
-		panic(err)
-	}
-	return b.String()
-}
-
-var order = cmd("RPUSH @order entry")
-
 // file notes what became of a transaction.
 func (h *concurrent) file(e *ending) {
 	e.end = h.clock.Add(1)
@@ -179,8 +148,7 @@ func (h *concurrent) attempt(ctx context.Context, tx *spool.Tx, d *deck, e *endi
 		}
 		e.steps = append(e.steps, step{command: c})
 	}
-	c := order
-	return tx.Do(ctx, "RPUSH", h.mine.key(c.Args[1]), encoded(e.id, e.steps)).Err()
+	return tx.Do(ctx, "RPUSH", h.mine.key("order"), encoded(e.id, e.steps)).Err()
 }
 
 // bare runs transactions without jobs.
@@ -257,11 +225,11 @@ func (h *concurrent) jobs(ctx context.Context, t *testing.T, c *spool.Client) {
 				switch {
 				case err == nil:
 					e.committed = wrote
-				case containsText(err, errKept.Error()):
+				case strings.Contains(err.Error(), errKept.Error()):
 					e.committed = true
-				case containsText(err, "nothing was written"): // refused at the commit
+				case strings.Contains(err.Error(), "nothing was written"): // refused at the commit
 					e.steps = nil
-				case !containsText(err, errEnough.Error()):
+				case !strings.Contains(err.Error(), errEnough.Error()):
 					t.Errorf("%s: %v", e.id, err)
 				}
 				h.file(e)
@@ -272,10 +240,6 @@ func (h *concurrent) jobs(ctx context.Context, t *testing.T, c *spool.Client) {
 		}
 	}
 	wg.Wait()
-}
-
-func containsText(err error, text string) bool {
-	return bytes.Contains([]byte(err.Error()), []byte(text))
 }
 
 // unlike are writes that leave what was never there before.
@@ -315,71 +279,5 @@ func (h *concurrent) others(t *testing.T) {
 		e.end = h.clock.Add(1)
 		h.ended[e.id] = e
 		h.mu.Unlock()
-	}
-}
-
-// replay does everything again, one after the other.
-func (h *concurrent) replay(ctx context.Context, t *testing.T) {
-	list := must(h.mine.rdb.LRange(ctx, h.mine.key("order"), 0, -1).Result())(t)
-	seeing := map[int][]*ending{} // those that only read, by their place
-	writers := 0
-	for _, e := range h.ended {
-		if e.place >= 0 {
-			seeing[e.place] = append(seeing[e.place], e)
-		} else if e.committed {
-			writers++
-		}
-	}
-	if len(list) != writers {
-		t.Errorf("%d transactions have committed, %d took effect", writers, len(list))
-	}
-	var line []*ending // as it was
-	for place := range len(list) + 1 {
-		slices.SortFunc(seeing[place], func(a, b *ending) int { return cmp.Compare(a.end, b.end) })
-		for _, e := range seeing[place] {
-			for _, one := range e.steps {
-				if answer, _ := h.model.do(t, one.command); answer != one.answer {
-					t.Fatalf("%s read %v and saw %s; behind %d others it is %s", e.id, one.command, one.answer, place, answer)
-				}
-			}
-			line = append(line, e)
-		}
-		if place == len(list) {
-			break
-		}
-		var stored entry
-		if err := gob.NewDecoder(bytes.NewReader([]byte(list[place]))).Decode(&stored); err != nil {
-			t.Fatal(err)
-		}
-		e := h.ended[stored.ID]
-		if e == nil || !e.committed {
-			t.Fatalf("%s took effect, and says it did not", stored.ID)
-		}
-		e.committed = false // it may take effect once
-		line = append(line, e)
-		for _, one := range stored.Steps {
-			c := command{one.Args, one.Keys}
-			answer, failed := h.model.do(t, c)
-			if c.reads() && answer != one.Answer {
-				t.Fatalf("%s, number %d, read %v and saw %s; it is %s", e.id, place, c, one.Answer, answer)
-			}
-			if !c.reads() && failed && !strings.HasPrefix(e.id, "other") {
-				t.Fatalf("%s, number %d: %v: %s", e.id, place, c, answer)
-			}
-		}
-	}
-	soonest, of := int64(math.MaxInt64), ""
-	for i := len(line) - 1; i >= 0; i-- {
-		e := line[i]
-		if soonest < e.began {
-			t.Errorf("%s began when %s had ended, and stands before it", e.id, of)
-		}
-		if e.end < soonest {
-			soonest, of = e.end, e.id
-		}
-	}
-	keys := newDeck(h.s, 0, 1).all()
-	if diff := h.mine.state(t, keys).differs(h.model.state(t, keys)); diff != "" {
-		t.Errorf("left:\n%s", diff)
 	}
 }

@@ -43,7 +43,8 @@ func TestTransactionIsItsCommandsOneByOne(t *testing.T) {
 		c := s.client(t)
 		w := spool.NewWorker(c, spool.WorkerConfig{ThreadSlots: 2})
 		h := &history{
-			s: s, c: c, ctx: patiently(t), d: newDeck(s, seed, 2), mine: s.space(t, "mine"), model: s.space(t, "model"), scratch: s.space(t, "scratch"),
+			s: s, c: c, ctx: patiently(t), d: newDeck(s, seed, 2),
+			mine: s.space(t, "mine"), model: s.space(t, "model"), scratch: s.space(t, "scratch"),
 			seen: map[string]int{}, count: map[string]int{},
 		}
 		historied.HandleTx(w, h.handle, spool.TxConfig{Who: "history"})

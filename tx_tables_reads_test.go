@@ -120,14 +120,17 @@ func commands(lines, keys string) []command {
 }
 
 // readCases are all rows with all of their changes, and what follows for each: a key that comes, one that goes, one that
-// held another type, one that expires.
-func readCases(s *server, suffix string) []*readCase {
+// held another type, one that expires. The embedded server, which is slow, gets one of each so many, from the one on.
+func readCases(s *server, suffix string, from, each int) []*readCase {
 	var cases []*readCase
+	n := from
 	add := func(r reading, made, change string, conflicts, expires bool) {
+		if n++; s.name == "embedded" && n%each != 0 {
+			return
+		}
 		keys := fmt.Sprintf(".%s%d", suffix, len(cases))
-		cases = append(cases, &readCase{
-			read: commands(r.read, keys)[0], made: commands(made, keys), change: commands(change, keys), conflicts: conflicts, expires: expires, keys: keys,
-		})
+		cases = append(cases, &readCase{read: commands(r.read, keys)[0], made: commands(made, keys), change: commands(change, keys),
+			conflicts: conflicts, expires: expires, keys: keys})
 	}
 	for _, r := range readings {
 		if s.lacks(r.read) {
@@ -218,7 +221,7 @@ func TestReadConflictsWithWhatChangesItsAnswer(t *testing.T) {
 		sp := s.space(t, "mine")
 		ctx := patiently(t)
 		rows := map[string]int{}
-		for _, c := range readCases(s, "b") {
+		for _, c := range readCases(s, "b", 0, 2) {
 			rows[c.read.name()]++
 			sp.must(t, c.made...)
 			c.err = client.Transact(ctx, func(ctx context.Context, tx *spool.Tx) error { return c.run(ctx, t, sp, tx) })
@@ -238,7 +241,7 @@ func TestReadOfJobConflictsWithWhatChangesItsAnswer(t *testing.T) {
 		client := s.client(t)
 		sp := s.space(t, "mine")
 		ctx := patiently(t)
-		cases := readCases(s, "j")
+		cases := readCases(s, "j", 1, 2)
 		w := spool.NewWorker(client, spool.WorkerConfig{ThreadSlots: 16})
 		tabled.HandleTx(w, func(ctx context.Context, tx *spool.Tx, i int) (bool, error) {
 			err := cases[i].run(ctx, t, sp, tx)

@@ -16,10 +16,7 @@ func TestReadConflictsDuringTheCommit(t *testing.T) {
 		client := s.clientAt(t, proxy.Addr())
 		sp := s.space(t, "mine")
 		ctx := patiently(t)
-		for i, c := range readCases(s, "w") {
-			if s.name == "embedded" && i%3 != 0 {
-				continue
-			}
+		for i, c := range readCases(s, "w", 0, 3) {
 			c.late = true
 			sp.must(t, c.made...)
 			there, goOn := make(chan struct{}), make(chan struct{})

@@ -30,13 +30,14 @@ local function weigh()
   end
   local scores = call('ZMSCORE', active, unpack(ARGV, first, first + verdicts - 1))
   for i = 1, verdicts do
-    local score, mine = scores[i], ARGV[first + verdicts + i - 1]
-    owned[i] = words[i] ~= 'left' and (score == mine or (score and tonumber(score) == tonumber(mine))) or false
+    local id, score, mine = ARGV[first + i - 1], scores[i], ARGV[first + verdicts + i - 1]
+    owned[i] = score == mine or (score and tonumber(score) == tonumber(mine)) or false
+    if words[i] == 'left' then owned[i] = false end
     if not owned[i] then
       if words[i] ~= 'left' then lost[#lost + 1] = num(i) end
       -- The handler of a cancelled job has returned, but if it only commits in the middle.
-      local left = words[i] ~= 'point' and call('ZSCORE', leaving, ARGV[first + i - 1])
-      if left and tonumber(left) == tonumber(mine) then call('ZREM', leaving, ARGV[first + i - 1]) end
+      local left = words[i] ~= 'point' and call('ZSCORE', leaving, id)
+      if left and tonumber(left) == tonumber(mine) then call('ZREM', leaving, id) end
     end
   end
   return at
@@ -81,17 +82,27 @@ local function conclude(id, word, at)
 end
 -- Applies the verdicts that count; all but checkpoints end the run.
 local function apply()
-  local over = {}
-  for i = 1, verdicts do
-    if owned[i] and words[i] ~= 'point' then over[#over + 1] = ARGV[first + i - 1] end
-  end
-  if #over > 0 then call('ZREM', active, unpack(over)) end
-  for i = 1, verdicts do
+  if verdicts == 0 then return end
+  local over, all, n = {}, true, #ended
+  for i = 1, plain do
     local id = ARGV[first + i - 1]
-    if owned[i] and i > plain then
-      conclude(id, words[i], fields[i])
-    elseif owned[i] then
-      finish(id, silent, 0, 'succeeded')
+    if owned[i] then
+      n = n + 1
+      over[n], ended[n], endings[n], keeps[n] = id, id, silent, 0
+    else
+      all = false
     end
+  end
+  tally.succeeded = tally.succeeded + n
+  for i = plain + 1, verdicts do
+    if owned[i] and words[i] ~= 'point' then over[#over + 1] = ARGV[first + i - 1] else all = false end
+  end
+  if all then
+    call('ZREM', active, unpack(ARGV, first, first + verdicts - 1))
+  elseif #over > 0 then
+    call('ZREM', active, unpack(over))
+  end
+  for i = plain + 1, verdicts do
+    if owned[i] then conclude(ARGV[first + i - 1], words[i], fields[i]) end
   end
 end
