@@ -70,8 +70,8 @@ func (p *postman) run() {
 	}
 }
 
-// relay delivers what an outbox holds for a route, beside whoever else does. It returns how many jobs that were. An error says that more may be
-// left: what could not be delivered stays and stops nothing else.
+// relay delivers what an outbox holds for a route, beside whoever else does. It returns how many jobs that were. An error
+// says that more may be left: what could not be delivered stays and stops nothing else.
 func (c *Client) relay(ctx context.Context, r route) (delivered int, err error) {
 	q := c.queue(r.from)
 	var errs []error

@@ -206,7 +206,9 @@ func TestCommitsDoNotPileUp(t *testing.T) {
 			fullServer(t, func(t *testing.T, s *server) {
 				const n, slots = 4000, 10
 				c, ctx, rdb := s.client(t, silent), within(t), s.raw(t)
-				w := spool.NewWorker(c, spool.WorkerConfig{ThreadSlots: slots})
+				proxy := s.proxied(t)
+				proxy.SetLatency(10 * time.Millisecond) // many handlers return meanwhile
+				w := spool.NewWorker(s.clientAt(t, proxy.Addr(), silent), spool.WorkerConfig{ThreadSlots: slots})
 				args := []any{"RPUSH", s.mine("list")}
 				for range 200 {
 					args = append(args, "x")

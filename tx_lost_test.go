@@ -254,8 +254,11 @@ func TestOutboxLosesEachStep(t *testing.T) {
 // Anything is lost at any time, while several fight for one counter: a hundred times plus one each.
 func TestTransactLosesAnything(t *testing.T) {
 	t.Parallel()
-	realServer(t, func(t *testing.T, s *server) {
-		const parties, each = 4, 100
+	each(t, func(t *testing.T, s *server) {
+		parties, each := 4, 100
+		if s.name == "embedded" {
+			parties, each = 2, 60 // which is slower
+		}
 		proxy, chance := s.proxied(t), seeded(t)
 		straight, ctx := s.client(t), within(t)
 		lost := 0
@@ -291,7 +294,7 @@ func TestTransactLosesAnything(t *testing.T) {
 					seen[n] = true
 					mu.Unlock()
 				}
-				if l.committed.Load() != each {
+				if l.committed.Load() != int64(each) {
 					t.Errorf("%d commits were told of", l.committed.Load())
 				}
 			})
@@ -299,7 +302,7 @@ func TestTransactLosesAnything(t *testing.T) {
 		all.Wait()
 		proxy.OnRequest(nil)
 		paid(t, straight, s.raw(t), s.mine("n"), parties*each)
-		if lost < 200 {
+		if lost < parties*each/2 {
 			t.Errorf("%d were lost", lost)
 		}
 	})
