@@ -241,7 +241,7 @@ func (sp *space) state(t *testing.T, keys []string) state {
 	return found
 }
 
-// differs says how two states differ, or "". Times to live may, by as long as a test takes.
+// differs says how two states differ, or "". Times to live may, by as long as a test may take on a machine that is busy.
 func (a state) differs(b state) string {
 	var out strings.Builder
 	keys := map[string]bool{}
@@ -255,7 +255,7 @@ func (a state) differs(b state) string {
 		if a.holds[key] != b.holds[key] {
 			fmt.Fprintf(&out, "%s: %s, not %s\n", key, a.holds[key], b.holds[key])
 		}
-		if x, y := a.ttl[key], b.ttl[key]; (x < 0) != (y < 0) || x-y > 60_000 || y-x > 60_000 {
+		if x, y := a.ttl[key], b.ttl[key]; (x < 0) != (y < 0) || x-y > 600_000 || y-x > 600_000 {
 			fmt.Fprintf(&out, "%s: has %d ms to live, not %d\n", key, x, y)
 		}
 	}
