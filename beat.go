@@ -119,9 +119,7 @@ func (e *engine) beatWhole(c *courier, q *store.Queue, p *pulse, seat *store.Eng
 	}
 	p.last, p.server = time.Now(), answer.Now
 	e.learn(c, answer)
-	if answer.Mail {
-		e.client.post(q.Name())
-	}
+	e.client.errands(q.Name(), answer.Begun, answer.Mail)
 	e.compare(c, answer.Held, !flying && number > 0, number)
 	if len(answer.Dying) > 0 {
 		// It may be frozen, not gone: a call of its that still blocks takes markers.

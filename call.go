@@ -26,6 +26,9 @@ func (p Partial[R]) Call(ctx context.Context, w *Worker) (R, error) {
 	case p.p == nil:
 		return result, &FieldError{"Partial", nil, "must be made by Task.With"}
 	}
+	if p.p.inputs || len(p.p.flow)+len(p.p.followers) > 0 {
+		return result, &FieldError{"Partial", p.p.name, "is a flow or has callbacks: it can only be put"}
+	}
 	w.mu.Lock()
 	h := w.handlers[p.p.name]
 	w.mu.Unlock()

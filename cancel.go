@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spooljobs/spool/failure"
@@ -36,8 +37,25 @@ func (j *Job[R]) Cancel(ctx context.Context, reason ...error) error {
 	if j.arrived(ctx, &err) {
 		err = j.client.cancel(ctx, j.queue, j.id, why)
 	}
+	var away *awayError
+	if !errors.As(err, &away) {
+		return err
+	}
+	// Another queue has the job. What lies in the outbox on its way there is delivered first.
+	if _, err := j.client.relay(ctx, route{j.queue, "", j.client}); err != nil {
+		return err
+	}
+	err = j.client.cancel(ctx, away.queue, j.id, why)
+	if errors.Is(err, ErrUnknown) {
+		return fmt.Errorf("%w: cancelling %q: it has ended in queue %s", ErrBadState, j.id, away.queue)
+	}
 	return err
 }
+
+// awayError says that a job is run in another queue.
+type awayError struct{ queue string }
+
+func (e *awayError) Error() string { return "spool: the job is run in queue " + e.queue }
 
 func (c *Client) cancel(ctx context.Context, queue, id string, reason *failure.Failure) error {
 	var body store.OutcomeBody

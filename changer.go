@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -62,8 +63,13 @@ func (c *Client) alter(ctx context.Context, queue, what, id string, call func(ct
 	switch word {
 	case store.ChangeDone:
 		return nil
+	case store.ChangeJoined:
+		return fmt.Errorf("%w: %s %q: it follows other jobs, or is followed", ErrBadState, what, id)
 	case store.ChangeUnknown:
 		return fmt.Errorf("%w: %s %q", ErrUnknown, what, id)
+	}
+	if queue, ok := strings.CutPrefix(word, store.ChangeAway); ok {
+		return &awayError{queue}
 	}
 	return fmt.Errorf("%w: %s %q: it has %s", ErrBadState, what, id, word)
 }

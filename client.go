@@ -93,6 +93,7 @@ type Client struct {
 	change  map[string]*changer
 	readers map[string]*reader
 	posts   map[route]*postman
+	resumes map[string]*chore
 	txLines map[string][]*txLine // free ones
 }
 
@@ -153,8 +154,9 @@ func newClient(rdb redis.UniversalClient, owned bool, configs []ClientConfig) (*
 	}
 	c := &Client{cfg: cfg, rdb: rdb, owned: owned, id: uuid.NewString(), store: s, gate: &outage{log: cfg.Logger},
 		queues: map[string]*store.Queue{}, putters: map[string]*putter{}, change: map[string]*changer{},
-		readers: map[string]*reader{}, posts: map[route]*postman{}, txLines: map[string][]*txLine{}}
+		readers: map[string]*reader{}, posts: map[route]*postman{}, resumes: map[string]*chore{}, txLines: map[string][]*txLine{}}
 	c.conns.c, c.conns.limit = c, cfg.Connections
+	s.Tell(c.errands)
 	c.life, c.end = context.WithCancel(context.Background())
 	return c, nil
 }

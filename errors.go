@@ -39,6 +39,9 @@ var (
 	// ErrIncomplete: the job has not ended yet.
 	ErrIncomplete = errors.New("spool: the job has not ended")
 
+	// ErrEndless: the outcome of a job would be that of another one, and so on, in a circle or a hundred times over.
+	ErrEndless = errors.New("spool: outcomes that follow one another without end")
+
 	// ErrCancelled: the job was cancelled.
 	ErrCancelled = errors.New("spool: the job was cancelled")
 	// ErrExpired: the job had not begun by its deadline.

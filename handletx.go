@@ -148,12 +148,12 @@ func (e *engine) judgeTx(r *run, end *ending) (store.Verdict, txEnd) {
 	if end.unusable != nil {
 		return e.judge(r, end), txPlain
 	}
-	if end.err == nil || keptError(end.err) != nil {
+	if commits(end.err) {
 		if err := t.describe(); err != nil {
 			end.err, end.failure = err, failure.New(err, failure.Site{})
 		}
 		x := t.tx.transaction()
-		if end.err == nil || keptError(end.err) != nil { // describe may have failed
+		if commits(end.err) { // describe may have failed
 			v := e.judge(r, end)
 			if v.Word == store.VerdictBack || (x == nil && !t.tx.hooked()) {
 				return v, txPlain

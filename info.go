@@ -45,8 +45,10 @@ func (q *Queue) info(s *store.Sight) *JobInfo {
 			info.Worker = a.Worker
 		}
 	}
-	if info.State == StateCompleted {
-		info.KeptUntil = time.UnixMilli(s.Score)
+	if info.State == StateCompleted || info.State == StateCallbacks {
+		if info.State == StateCompleted {
+			info.KeptUntil = time.UnixMilli(s.Score)
+		}
 		if o, err := store.DecodeOutcome(s.Outcome); err == nil {
 			info.ended(o)
 		}

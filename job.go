@@ -9,7 +9,6 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 
 	"github.com/spooljobs/spool/failure"
-	"github.com/spooljobs/spool/internal/codec"
 	"github.com/spooljobs/spool/internal/store"
 )
 
@@ -117,19 +116,12 @@ func (j *Job[R]) Wait(ctx context.Context) (R, error) {
 	if err != nil {
 		return result, err
 	}
-	outcome, err := store.DecodeOutcome(stored)
+	out, err := outcomeOf[R](j.id, stored, j.known)
 	if err != nil {
-		return result, fmt.Errorf("spool: job %s: %w", j.id, err)
+		return result, err
 	}
-	if outcome.Kind == store.Succeeded {
-		if len(outcome.Body.Result) > 0 {
-			if err := codec.Unmarshal(outcome.Body.Result, &result); err != nil {
-				return result, fmt.Errorf("spool: decoding the result of job %s: %w", j.id, err)
-			}
-		}
-		return result, nil
-	}
-	return result, outcomeFailure(j.id, outcome, j.known)
+	resolveAll(&out.Value, j.known)
+	return out.Value, out.Err
 }
 
 // outcomeFailure is the failure an outcome stands for.

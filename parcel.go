@@ -48,17 +48,20 @@ func (f *fate) known(ctx context.Context, c *Client) (stored bool, err error) {
 
 // settle notes every item's fate. The items of a caller who has gone are his. He was told that he may put the same
 // Partial again: if the job has run by then and left nothing, it must not run a second time, so the Partial remembers.
-func (parcel *parcel) settle(err error, taken func(i int) bool) {
+// refused is why an item was not taken, or nil.
+func (parcel *parcel) settle(err error, refused func(i int) error) {
 	for i, it := range parcel.items {
 		switch {
 		case parcel.gone:
-			if !parcel.out && err == nil && !taken(i) {
+			if !parcel.out && err == nil && refused(i) == nil {
 				parcel.fates[i].late.Store(true)
 			}
-		case err == nil && taken(i):
-			it.err = fmt.Errorf("%w: %q", ErrIDTaken, it.item.ID)
-		default:
+		case err != nil:
 			it.err = err
+		default:
+			if it.err = refused(i); it.err != nil {
+				it.err = fmt.Errorf("%w: %q", it.err, it.item.ID)
+			}
 		}
 	}
 	close(parcel.done)
@@ -131,8 +134,7 @@ func (c *Client) put(ctx context.Context, items []putItem) error {
 	parcels := one[:0]
 	for i := range items {
 		it := &items[i]
-		if len(it.item.Record) > c.cfg.MaxPayload {
-			it.err = fmt.Errorf("%w: the job has %d bytes, at most %d are allowed", ErrTooLarge, len(it.item.Record), c.cfg.MaxPayload)
+		if it.err = c.fits(it.item.Record); it.err != nil {
 			continue
 		}
 		if stored, err := it.fate.known(ctx, c); stored || err != nil {
@@ -183,6 +185,21 @@ func (c *Client) put(ctx context.Context, items []putItem) error {
 		}
 	}
 	return unsure
+}
+
+// flowPayload is how many times as large as a job a flow may be.
+const flowPayload = 16
+
+// fits says whether a record is small enough.
+func (c *Client) fits(record []byte) error {
+	limit, what := c.cfg.MaxPayload, "job"
+	if store.Flow(record) {
+		limit, what = flowPayload*limit, "flow"
+	}
+	if len(record) > limit {
+		return fmt.Errorf("%w: the %s has %d bytes, at most %d are allowed", ErrTooLarge, what, len(record), limit)
+	}
+	return nil
 }
 
 // await waits for a parcel's fate until ctx ends, or patience if it has no deadline.

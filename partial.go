@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,8 +33,21 @@ type partial struct {
 	answer   bool
 	args     any
 
+	inputs    bool       // the outcomes of those that it follows are inputs of its handler
+	joins     bool       // as one list
+	flow      []member   // jobs that are put with it, each after those it follows
+	followers []follower // callbacks
+
+	parts    sync.Once // guards what follows
+	id       string
+	lent     []*birth // of the jobs that are put with it; as born
+	partsErr error
+
 	seal   sync.Once // guards what follows
+	fixed  atomic.Bool
+	within string // the flow it was put with
 	item   store.Item
+	bare   []byte   // its record without its callbacks
 	born   []*birth // Refs among the arguments that a transaction had created and not committed
 	sealed error
 
@@ -54,8 +68,22 @@ type putItem struct {
 }
 
 // ready draws the id and encodes the record, once, and says whether it may go where tx goes; nil for elsewhere.
-func (p *partial) ready(tx *Tx) error {
-	p.seal.Do(func() { p.born, p.sealed = tx.lending(p.encode) })
+func (p *partial) ready(tx *Tx) error { return p.readyIn(tx, "") }
+
+// readyIn is ready for a job that is put with a flow, if it was not made ready before.
+func (p *partial) readyIn(tx *Tx, within string) error {
+	p.seal.Do(func() {
+		p.fixed.Store(true)
+		if p.sealed = p.settings.err(); p.sealed != nil {
+			return
+		}
+		if p.sealed = p.settleParts(tx); p.sealed != nil {
+			return
+		}
+		p.within = within
+		p.born, p.sealed = tx.lending(p.encode)
+		p.born = append(p.born, p.lent...)
+	})
 	if p.sealed != nil {
 		return p.sealed
 	}
@@ -69,16 +97,13 @@ func (p *partial) ready(tx *Tx) error {
 
 func (p *partial) encode() error {
 	s := &p.settings
-	if err := s.err(); err != nil {
-		return err
-	}
 	args, err := codec.Marshal(p.args)
 	if err != nil {
 		return fmt.Errorf("%w: %w", &FieldError{"arguments of " + p.name, fmt.Sprintf("%T", p.args), "cannot be encoded"}, err)
 	}
 	record := store.Record{Lane: laneLetter(s.lane), Interruptions: s.interruptions, Answer: p.answer, Own: s.id != "",
-		Deadline: s.deadline.Set, Priority: s.priority, Task: p.name, Args: args}
-	record.Extra = store.Extra{Timeout: roundMs(s.timeout), Retry: s.retry, Meta: s.meta}
+		Deadline: s.deadline.Set, Inputs: p.inputs, Priority: s.priority, Task: p.name, Args: args}
+	record.Extra = store.Extra{Timeout: roundMs(s.timeout), Retry: s.retry, Meta: s.meta, Flow: p.within, Join: p.joins}
 	if s.keep != nil {
 		keep := roundMs(*s.keep)
 		record.Extra.Keep = &keep
@@ -86,21 +111,15 @@ func (p *partial) encode() error {
 	if s.due.Set && !s.due.Relative {
 		record.Extra.Due = s.due.Ms
 	}
-	id := s.id
-	if id == "" {
-		drawn, err := uuid.NewV7()
-		if err != nil {
-			return fmt.Errorf("spool: drawing an id: %w", err)
-		}
-		id = hexID(drawn)
-	} else {
+	if s.id != "" {
 		record.Extra.Created = time.Now().UnixMilli()
 	}
-	b, err := record.Encode()
-	if err != nil {
+	p.item = store.Item{ID: p.id, Due: s.due, Deadline: s.deadline, New: s.id == ""}
+	var b []byte
+	if p.bare, b, err = p.records(&record); err != nil {
 		return fmt.Errorf("spool: encoding the record of %s: %w", p.name, err)
 	}
-	p.item = store.Item{ID: id, Record: b, Due: s.due, Deadline: s.deadline, New: s.id == ""}
+	p.item.Record = b
 	p.args = nil
 	return nil
 }
@@ -287,6 +306,8 @@ func (p *Partial[R]) DecodeMsgpack(dec *msgpack.Decoder) error {
 	p.p = &partial{name: record.Task, answer: record.Answer, settings: defaultSettings(),
 		item: store.Item{ID: w.ID, Record: w.Record, Due: w.Due, Deadline: w.Deadline}}
 	p.p.settings.queue = w.Queue
+	p.p.bare = w.Record
+	p.p.fixed.Store(true)
 	p.p.seal.Do(func() {})
 	return nil
 }
@@ -304,6 +325,18 @@ func laneLetter(l Lane) byte {
 		return store.LaneReactor
 	}
 	return store.LaneThread
+}
+
+// drawID is the id of a job: the user's own, or a new one.
+func drawID(own string) (string, error) {
+	if own != "" {
+		return own, nil
+	}
+	drawn, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("spool: drawing an id: %w", err)
+	}
+	return hexID(drawn), nil
 }
 
 // hexID is a UUID without its dashes.

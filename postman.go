@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 
 	"github.com/spooljobs/spool/internal/store"
 )
@@ -21,10 +20,7 @@ import (
 type postman struct {
 	c *Client
 	route
-
-	mu    sync.Mutex // guards what follows
-	busy  bool
-	again bool // there may be more than the last look has found
+	chore
 }
 
 // route is a way out of a queue: to the queues of a store, "" being its own, by way of a client.
@@ -45,28 +41,14 @@ func (c *Client) send(r route) {
 		c.posts[r] = p
 	}
 	c.mu.Unlock()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.again = true
-	if !p.busy {
-		p.busy = c.spawn(p.run)
-	}
+	p.start(c, p.empty)
 }
 
-func (p *postman) run() {
-	for {
-		p.mu.Lock()
-		p.busy, p.again = p.again, false
-		busy := p.busy
-		p.mu.Unlock()
-		if !busy {
-			return
-		}
-		if _, err := p.c.relay(p.c.life, p.route); err != nil && p.c.life.Err() == nil {
-			// It lies there until the next transaction or a worker's beat; what is for other stores, until Relay.
-			p.c.cfg.Logger.LogAttrs(p.c.life, slog.LevelWarn, "an outbox was not emptied", slog.String("queue", p.from),
-				slog.String("store", p.name), slog.Any("err", err))
-		}
+func (p *postman) empty() {
+	if _, err := p.c.relay(p.c.life, p.route); err != nil && p.c.life.Err() == nil {
+		// It lies there until the next transaction or a worker's beat; what is for other stores, until Relay.
+		p.c.cfg.Logger.LogAttrs(p.c.life, slog.LevelWarn, "an outbox was not emptied", slog.String("queue", p.from),
+			slog.String("store", p.name), slog.Any("err", err))
 	}
 }
 
@@ -123,7 +105,9 @@ func addressOf(o *store.Out) (queue, name string, err error) {
 	if err := checkID(o.Item.ID); err != nil {
 		return "", "", err
 	}
-	_, err = store.DecodeRecord(string(o.Record))
+	if o.Job() {
+		_, err = store.DecodeRecord(string(o.Record))
+	}
 	return queue, name, err
 }
 
@@ -132,13 +116,17 @@ func (c *Client) deliver(ctx context.Context, q *store.Queue, via *Client, queue
 	target := via.queue(queue)
 	var refused []int
 	if err := via.gate.do(ctx, func() (err error) {
-		refused, err = target.Deliver(ctx, outs)
+		refused, err = target.Deliver(ctx, q.Name(), outs)
 		return err
 	}); err != nil {
 		return via.away(fmt.Sprintf("delivering to queue %s", queue), err)
 	}
 	for _, i := range refused {
-		c.cfg.Logger.LogAttrs(ctx, slog.LevelError, "a job from an outbox was refused: its id bears another job", slog.String("queue", queue), slog.String("job", outs[i].Item.ID))
+		why := "its id bears another job"
+		if i >= store.Unknown {
+			i, why = i-store.Unknown, "nothing is stored of the job that it follows"
+		}
+		c.cfg.Logger.LogAttrs(ctx, slog.LevelError, "a job from an outbox was refused: "+why, slog.String("queue", queue), slog.String("job", outs[i].Item.ID))
 	}
 	err := c.gate.do(ctx, func() error {
 		_, err := q.Delivered(ctx, outs)

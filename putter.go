@@ -285,18 +285,29 @@ func (l *putLine) verdict(call *putCall, err error) error {
 func (l *putLine) settle(call *putCall, refused []int, err error) {
 	l.p.mu.Lock()
 	defer l.p.mu.Unlock()
-	var taken map[int]bool
+	var why map[int]error
 	for _, i := range refused {
-		if taken == nil {
-			taken = make(map[int]bool)
+		if why == nil {
+			why = make(map[int]error)
 		}
-		taken[i] = true
+		why[i%store.Unknown] = refusedPut(&call.items[i%store.Unknown], i >= store.Unknown)
 	}
 	at := 0
 	for _, parcel := range call.parcels {
-		parcel.settle(err, func(i int) bool { return taken[at+i] })
+		parcel.settle(err, func(i int) error { return why[at+i] })
 		if !parcel.out {
 			at += len(parcel.items)
 		}
 	}
+}
+
+// refusedPut is why an item was not taken in.
+func refusedPut(it *store.Item, unknown bool) error {
+	switch {
+	case unknown && it.Edge != nil && it.Edge.Further:
+		return fmt.Errorf("%w: the flow %q waits for nothing more", ErrBadState, it.Edge.Job)
+	case unknown && it.Edge != nil:
+		return fmt.Errorf("%w: %q, which was to be followed", ErrUnknown, it.Edge.Job)
+	}
+	return ErrIDTaken
 }

@@ -18,7 +18,7 @@ type State string
 // ended while what follows it goes on.
 const (
 	StateNew         State = "new"
-	StatePending     State = "pending" // due later, ready, or waiting for a worker that knows its task
+	StatePending     State = "pending" // due later, ready, waiting for a worker that knows its task or for jobs that it follows
 	StateActive      State = "active"
 	StateCallbacks   State = "callbacks"
 	StateCompleted   State = "completed"
@@ -98,7 +98,10 @@ type Counts struct {
 	Due         int // pending, due later
 	Parked      int // pending, of tasks that no worker present knows
 	Suspect     int // pending, interrupted more than once, run one at a time
-	Active      int
+	Waiting     int // pending, for jobs that they follow
+	Active      int // in a slot
+	Adopting    int // active, without a slot: another job will answer, or another queue runs it
+	Callbacks   int // ended, and followed by jobs that have not
 	Completed   int // outcomes that are kept
 	Quarantined int
 	Workers     int // engines that live
@@ -110,7 +113,7 @@ type Counts struct {
 }
 
 // Pending is the number of jobs that have not begun.
-func (n Counts) Pending() int { return n.Ready + n.Due + n.Parked + n.Suspect }
+func (n Counts) Pending() int { return n.Ready + n.Due + n.Parked + n.Suspect + n.Waiting }
 
 // Counts reads the queue's numbers, each in constant time.
 func (q *Queue) Counts(ctx context.Context) (Counts, error) {
@@ -125,7 +128,7 @@ func (q *Queue) Counts(ctx context.Context) (Counts, error) {
 	s, m := n.Sets, n.Meta
 	return Counts{
 		Ready: s["ready:thread"] + s["ready:reactor"], Due: s["due:thread"] + s["due:reactor"], Parked: s["parked"],
-		Suspect: s["suspect:thread"] + s["suspect:reactor"], Active: s["active"], Completed: s["done"],
+		Suspect: s["suspect:thread"] + s["suspect:reactor"], Waiting: s["waiting"], Active: s["active"], Adopting: s["adopting"], Callbacks: s["callbacks"], Completed: s["done"],
 		Quarantined: s["quarantine"], Workers: s["engines"],
 		Succeeded: m["succeeded"], Failed: m["failed"], Cancelled: m["cancelled"], Expired: m["expired"], Aborted: m["aborted"],
 		Retried: m["retried"], Interrupted: m["interrupted"], Refused: m["lost"],
@@ -141,8 +144,8 @@ func (q *Queue) ask(ctx context.Context, what string, call func(context.Context)
 
 // sets are the sets that make up a state, in the order of listing.
 var sets = map[State][]string{
-	StatePending: {"suspect:thread", "suspect:reactor", "ready:thread", "ready:reactor", "due:thread", "due:reactor", "parked"},
-	StateActive:  {"active"}, StateCompleted: {"done"}, StateQuarantined: {"quarantine"},
+	StatePending: {"suspect:thread", "suspect:reactor", "ready:thread", "ready:reactor", "due:thread", "due:reactor", "parked", "waiting"},
+	StateActive:  {"active", "adopting"}, StateCallbacks: {"callbacks"}, StateCompleted: {"done"}, StateQuarantined: {"quarantine"},
 }
 
 // Get looks a job up. ErrUnknown where neither it nor an outcome is stored.
@@ -253,6 +256,9 @@ func (q *Queue) Edit(ctx context.Context, id string, args any, opts ...Option) e
 	}
 	if info.State != StatePending {
 		return fmt.Errorf("%w: job %q is %s", ErrBadState, id, info.State)
+	}
+	if info.record != nil && info.record.Graph != nil {
+		return fmt.Errorf("%w: job %q is a flow", ErrBadState, id)
 	}
 	record, due, err := edited(info, q.name, args, opts)
 	if err != nil {

@@ -20,6 +20,10 @@ type Run struct {
 	stopping      <-chan struct{}
 	loop          *loop // where reactor handlers take turns; nil outside a worker
 	onLoop        bool  // this handler is one of them
+
+	inputs []store.Incoming // the outcomes that it follows
+	joins  bool             // they are one list
+	flow   string           // the flow it was put with
 }
 
 // Running returns the job that a handler's context belongs to. It is never nil: outside a worker it is attempt 1 of no
@@ -144,6 +148,7 @@ func (r *run) prepare() (verdict store.Verdict, ok bool) {
 		return verdict, false
 	}
 	r.id, r.queue, r.fence, r.meta = store.UnpackID(r.claim.ID), c.q.Name(), r.claim.Fence, record.Extra.Meta
+	r.flow = record.Extra.Flow
 	r.attempt, r.interruptions = r.history.Attempts+1, r.history.Interruptions
 	r.client, r.stopping, r.loop = c.e.client, c.e.stopping, c.e.loop
 	if cfg := r.handler.tx; cfg != nil {

@@ -46,6 +46,9 @@ func (e *engine) runner(l *lane) {
 		l.startLocked(e)
 		e.mu.Unlock()
 		verdict, ok := next.prepare()
+		if ok {
+			verdict, ok = e.bring(next)
+		}
 		commit := false
 		if ok {
 			r, end = next, ending{}
@@ -163,6 +166,9 @@ func (e *engine) judge(r *run, end *ending) store.Verdict {
 		return e.success(r, v, end.result)
 	}
 	kind, about := verdictOf(end.err)
+	if kind != nil && kind.kind == verdictBecome {
+		return e.adopts(r, v, kind.become)
+	}
 	// An attempt that the shutdown interrupted has not failed.
 	if errors.Is(context.Cause(e.jobs), ErrClosed) && (kind == nil || kind.kind == verdictRetryAfter) {
 		return backVerdict(r)
@@ -183,7 +189,7 @@ func (e *engine) judge(r *run, end *ending) store.Verdict {
 		wait, again = max(0, kind.wait), kind.kind == verdictRetryAfter
 	}
 	if !again {
-		e.logRun(slog.LevelError, "a job failed", r, about)
+		e.logRun(r.handler.def.gravity(), "a job failed", r, about)
 		return e.failed(r, v, store.Failed, end)
 	}
 	e.logRun(slog.LevelInfo, "an attempt failed", r, about)

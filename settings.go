@@ -59,6 +59,8 @@ type settings struct {
 	interruptions byte
 	keep          *time.Duration
 	meta          map[string]string
+	rest          Rest
+	placed        bool // it names its queue
 	mistakes      []error
 }
 
@@ -81,7 +83,7 @@ func In(queue string) Option {
 		if err := checkName("In", queue, maxQueueName); err != nil {
 			s.mistakes = append(s.mistakes, err)
 		}
-		s.queue = queue
+		s.queue, s.placed = queue, true
 	})
 }
 

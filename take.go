@@ -8,21 +8,13 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/spooljobs/spool/internal/codec"
 	"github.com/spooljobs/spool/internal/store"
 	"github.com/spooljobs/spool/internal/txn"
 )
 
-// Outcome is how a job ended. Err is nil for a success, else a *failure.Failure.
-type Outcome[R any] struct {
-	JobID string
-	Value R
-	Err   error
-}
-
 // Take reads a job's outcome in a transaction and takes it away: it is deleted when, and only if, the transaction commits.
 // Read again before that, it is there again. There are three answers: an outcome; ErrIncomplete, the job has not ended,
-// or was put to this very transaction; ErrUnknown, nothing is stored under the id: it was never put, or left nothing, or
+// what follows it has not, or it was put to this very transaction; ErrUnknown, nothing is stored under the id: it was never put, or left nothing, or
 // its outcome was taken or has had its time. A failure of the job is part of the outcome and no error here: the reader's
 // transaction goes on. (TransactionalScheduler.get_result of dm.zodb.asynchronous.)
 //
@@ -58,16 +50,15 @@ func (j *Job[R]) Take(ctx context.Context, tx *Tx) (Outcome[R], error) {
 		}
 		return out, fmt.Errorf("%w: taking the outcome of %q", ErrUnknown, j.id)
 	}
-	o, err := store.DecodeOutcome(text)
-	if err != nil {
-		return out, fmt.Errorf("spool: job %s: %w", j.id, err)
+	held, err := tx.own(ctx, "ZSCORE", q.Key("callbacks"), id)
+	switch {
+	case err != nil:
+		return out, err
+	case held != nil:
+		return out, fmt.Errorf("%w: what follows job %s has not", ErrIncomplete, j.id)
 	}
-	if o.Kind != store.Succeeded {
-		out.Err = outcomeFailure(j.id, o, j.known)
-	} else if len(o.Body.Result) > 0 {
-		if err := codec.Unmarshal(o.Body.Result, &out.Value); err != nil {
-			return out, fmt.Errorf("spool: decoding the result of job %s: %w", j.id, err)
-		}
+	if out, err = outcomeOf[R](j.id, text, j.known); err != nil {
+		return out, err
 	}
 	tx.mu.Lock()
 	defer tx.mu.Unlock()

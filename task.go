@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"strings"
 
@@ -25,15 +26,37 @@ type taskDef struct {
 	known    *failure.Known
 	answer   bool // it has a result
 	open     bool // its argument has interfaces: With looks at what they hold
+	reacts   bool // it is a reaction
+}
+
+// levelCritical is for callbacks that have failed: what was to see to the consequences has not.
+const levelCritical = slog.LevelError + 4
+
+// gravity is the level at which the failure of a job is logged.
+func (d *taskDef) gravity() slog.Level {
+	if d.reacts {
+		return levelCritical
+	}
+	return slog.LevelError
 }
 
 // NewTask names a task. The name is what is stored: 1 to 128 letters, digits and . _ - : and the types are what both
 // sides agree on. NewTask panics on a malformed name or option, as regexp.MustCompile does, and on types that hold
 // something live, such as a channel, a function, a context, a connection or a Client.
 func NewTask[A, R any](name string, opts ...TaskOption) Task[A, R] {
-	def := &taskDef{name: name, defaults: defaultSettings(), answer: !is[R, None](), known: &failure.Known{}}
+	return Task[A, R]{newTaskDef[A, R](name, defaultSettings(), opts)}
+}
+
+// ownTasks is how the names of Spool's own tasks begin.
+const ownTasks = "spool."
+
+func newTaskDef[A, R any](name string, defaults settings, opts []TaskOption) *taskDef {
+	def := &taskDef{name: name, defaults: defaults, answer: !is[R, None](), known: &failure.Known{}}
 	if err := checkName("task", name, maxTaskName); err != nil {
 		panic(err)
+	}
+	if strings.HasPrefix(name, ownTasks) {
+		panic(&FieldError{"task", name, "must not begin with spool., as Spool's own tasks do"})
 	}
 	open, err := checkPlain("task "+name+": argument", reflect.TypeFor[A]())
 	if err != nil {
@@ -56,13 +79,19 @@ func NewTask[A, R any](name string, opts ...TaskOption) Task[A, R] {
 	if def.defaults.id != "" {
 		panic(&FieldError{"ID", def.defaults.id, "an id cannot be the default of a task"})
 	}
-	return Task[A, R]{def}
+	return def
 }
 
 // declareOwn declares the errors of Spool's own that a job can fail with. One that the user has declared keeps that name.
 func declareOwn(known *failure.Known) *failure.Known {
 	_ = known.Declare("spool.conflict", ErrConflict)
 	_ = known.Declare("spool.broken-commit", ErrBrokenCommit)
+	_ = known.Declare("spool.unknown", ErrUnknown)
+	_ = known.Declare("spool.id-taken", ErrIDTaken)
+	_ = known.Declare("spool.endless", ErrEndless)
+	_ = known.Declare("spool.cancelled", ErrCancelled)
+	_ = known.Declare("spool.expired", ErrExpired)
+	_ = known.Declare("spool.aborted", ErrAborted)
 	return known
 }
 
@@ -102,17 +131,27 @@ func (t Task[A, R]) Name() string {
 // encoded then, too: until it is put, a Partial shares what its arguments point to. Something live among them, where
 // NewTask could not see it because it is in an interface, is a mistake.
 func (t Task[A, R]) With(args A, opts ...Option) Partial[R] {
-	if t.def == nil {
+	return Partial[R]{bind(t.def, args, opts)}
+}
+
+func bind(def *taskDef, args any, opts []Option) *partial {
+	if def == nil {
 		p := &partial{settings: defaultSettings()}
-		p.settings.mistake("task", nil, "must be made by NewTask")
-		return Partial[R]{p}
+		p.settings.mistake("task", nil, "must be made by NewTask or NewReaction")
+		return p
 	}
-	p := &partial{settings: t.def.defaults, home: t.def.defaults.queue, name: t.def.name, known: t.def.known, answer: t.def.answer, args: args}
-	if t.def.open {
-		if err := checkPlainValue("arguments of "+t.def.name, p.args); err != nil {
+	p := &partial{settings: def.defaults, home: def.defaults.queue, name: def.name, known: def.known, answer: def.answer, args: args}
+	if def.open {
+		if err := checkPlainValue("arguments of "+def.name, p.args); err != nil {
 			p.settings.mistakes = append(p.settings.mistakes, err)
 		}
 	}
+	p.apply(opts)
+	return p
+}
+
+// apply sets what options say.
+func (p *partial) apply(opts []Option) {
 	for _, opt := range opts {
 		if opt == nil {
 			p.settings.mistake("option", nil, "must not be nil")
@@ -120,7 +159,6 @@ func (t Task[A, R]) With(args A, opts ...Option) Partial[R] {
 		}
 		opt.applyPartial(&p.settings)
 	}
-	return Partial[R]{p}
 }
 
 // Put puts a job with these arguments: With(args, opts...).Put(ctx, to).

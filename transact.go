@@ -521,8 +521,9 @@ func refusalError(r *store.Refusal, t *store.Transaction) error {
 	switch {
 	case r.Word == store.RefusedConflict && r.Index < len(t.Reads):
 		return conflictOver(t.Reads[r.Index].Keys)
-	case r.Word == store.RefusedPut && r.Index < len(t.Puts):
-		return fmt.Errorf("%w: %q", ErrIDTaken, t.Puts[r.Index].ID)
+	case (r.Word == store.RefusedPut || r.Word == store.RefusedUnknown) && r.Index < len(t.Puts):
+		it := &t.Puts[r.Index]
+		return fmt.Errorf("%w: %q", refusedPut(it, r.Word == store.RefusedUnknown), it.ID)
 	case r.Word == store.RefusedCheck && r.Index < len(t.Checks):
 		return checkError(t.Checks[r.Index].Kind, t.Checks[r.Index].Args)
 	case r.Word == store.RefusedBroken && r.Index < len(t.Writes):

@@ -271,8 +271,8 @@ func (tx *Tx) put(ctx context.Context, items []putItem) error {
 
 // take takes in one job, for the queues of a store: "" is that of the transaction.
 func (tx *Tx) take(ctx context.Context, it *putItem, name string) error {
-	if n := len(it.item.Record); n > tx.c.cfg.MaxPayload {
-		return fmt.Errorf("%w: the job has %d bytes, at most %d are allowed", ErrTooLarge, n, tx.c.cfg.MaxPayload)
+	if err := tx.c.fits(it.item.Record); err != nil {
+		return err
 	}
 	if stored, err := it.fate.known(ctx, tx.c); stored || err != nil {
 		return err

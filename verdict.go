@@ -17,6 +17,7 @@ const (
 	verdictSnooze
 	verdictCancelled
 	verdictKeep
+	verdictBecome
 )
 
 // verdictError is an error that says what is to happen.
@@ -24,10 +25,15 @@ type verdictError struct {
 	kind verdictKind
 	wait time.Duration
 	err  error
+
+	become *jobRef
 }
 
 func (v *verdictError) Error() string {
-	if v.err == nil {
+	switch {
+	case v.kind == verdictBecome:
+		return "another job is to answer"
+	case v.err == nil:
 		return "snoozed"
 	}
 	return v.err.Error()
@@ -84,6 +90,9 @@ func keptError(err error) error {
 	}
 	return nil
 }
+
+// commits says whether what a transactional handler has written takes effect if it returns this.
+func commits(err error) bool { return err == nil || keptError(err) != nil || becoming(err) != nil }
 
 // verdictOf splits an error into what it says is to happen and what it is about.
 func verdictOf(err error) (v *verdictError, about error) {

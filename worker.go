@@ -127,7 +127,7 @@ type Worker struct {
 // NewWorker returns a worker on a client's Redis. It makes no call; mistakes in the configuration are returned by Run.
 func NewWorker(c *Client, cfg WorkerConfig) *Worker {
 	full, mistakes := cfg.withDefaults(c)
-	w := &Worker{client: c, cfg: full, mistakes: mistakes, handlers: map[string]*handler{}, defaults: defaultSettings()}
+	w := &Worker{client: c, cfg: full, mistakes: mistakes, handlers: ownHandlers(), defaults: defaultSettings()}
 	if c == nil {
 		w.mistake(&FieldError{"client", nil, "must not be nil"})
 	}

@@ -99,6 +99,32 @@ func DeclareType[E error](k *Known, name string) error {
 	return nil
 }
 
+// Join returns a set of what several know. Of a name, an error or a type that more than one declares, the first counts.
+func Join(sets ...*Known) *Known {
+	all := &Known{names: map[string]declared{}, sentinels: map[error]string{}, types: map[reflect.Type]string{}}
+	for _, k := range sets {
+		if k == nil {
+			continue
+		}
+		for name, d := range k.names {
+			if _, ok := all.names[name]; !ok {
+				all.names[name] = d
+			}
+		}
+		for err, name := range k.sentinels {
+			if _, ok := all.sentinels[err]; !ok {
+				all.sentinels[err] = name
+			}
+		}
+		for t, name := range k.types {
+			if _, ok := all.types[t]; !ok {
+				all.types[t] = name
+			}
+		}
+	}
+	return all
+}
+
 func (k *Known) add(name string, d declared) {
 	if k.names == nil {
 		k.names = map[string]declared{}

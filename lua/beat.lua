@@ -1,11 +1,11 @@
 -- beat: an engine says that it lives, and sees to what others may have left lying.
--- keys:    engines dying active leaving outgoing inbox ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor kinds done lastcalls wake:thread wake:reactor deadlines
+-- keys:    engines dying active leaving outgoing inbox ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor kinds done lastcalls wake:thread wake:reactor deadlines waiting callbacks
 -- args:    engine ('number:uuid'), its token range from, to, ms of silence after which it counts as dead,
 --          ms until which it may declare others dead (its own beats were unbroken for that long), '0' if it may not:
 --          later than that the clock has jumped, and everybody first has a chance to beat
 -- returns: {'ok', now_ms, jobs it holds, '1' if something is to be tidied, '1' if a deadline has passed, '1' if the
---          outbox is not empty, number of dying, the dying, number of its jobs that were cancelled and have handlers, these
---          jobs, kinds of parked jobs} | {'gone', now_ms}
+--          outbox is not empty, '1' if something is to be resumed, number of dying, the dying, number of its jobs that
+--          were cancelled and have handlers, these jobs, kinds of parked jobs} | {'gone', now_ms}
 -- moves:   silent engines: engines -> dying. No job moves here; sweep does that
 -- repeat:  safe: it sets a time and asks
 -- bound:   10 engines declared dead, 10 dying named, 100 cancelled, 20 kinds
@@ -13,11 +13,13 @@
 local engines, dying, active, leaving, outgoing, inbox = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ready, due, suspect = { KEYS[7], KEYS[8] }, { KEYS[9], KEYS[10] }, { KEYS[11], KEYS[12] }
 local kinds, done, lastcalls, wake, deadlines = KEYS[13], KEYS[14], KEYS[15], { KEYS[16], KEYS[17] }, KEYS[18]
+local waiting, callbacks = KEYS[19], KEYS[20]
 local engine, from, to, patience, judge = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 
 if not call('ZSCORE', engines, engine) then return { 'gone', num(now) } end
 call('ZCARD', dying); call('ZCARD', active); call('ZCARD', kinds); call('ZCARD', done); call('ZCARD', lastcalls)
 call('ZCARD', leaving); call('ZCARD', outgoing); call('ZCARD', inbox)
+local begun = #call('ZRANGEBYSCORE', waiting, '0', '0', 'LIMIT', '0', '1') + #call('ZRANGEBYSCORE', callbacks, '0', '0', 'LIMIT', '0', '1')
 local late = #call('ZRANGEBYSCORE', deadlines, '-inf', '(' .. num(now), 'LIMIT', '0', '1')
 local claimable, expected = {}, {}
 for lane = 1, 2 do
@@ -47,7 +49,7 @@ local overdue = #call('ZRANGEBYSCORE', done, '-inf', '(' .. num(now), 'LIMIT', '
   + #call('ZRANGEBYSCORE', inbox, '-inf', '(' .. num(now - 86400000), 'LIMIT', '0', '1')
 local dead = call('ZRANGE', dying, '0', '9')
 local reply = { 'ok', num(now), num(call('ZCOUNT', active, from, '(' .. to)), overdue > 0 and '1' or '0', late > 0 and '1' or '0',
-  call('ZCARD', outgoing) > 0 and '1' or '0', num(#dead) }
+  call('ZCARD', outgoing) > 0 and '1' or '0', begun > 0 and '1' or '0', num(#dead) }
 for _, name in ipairs(dead) do reply[#reply + 1] = name end
 local cancelled = call('ZRANGEBYSCORE', leaving, from, '(' .. to, 'WITHSCORES', 'LIMIT', '0', '100')
 reply[#reply + 1] = num(#cancelled / 2)

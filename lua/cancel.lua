@@ -1,26 +1,32 @@
 -- cancel: end a job that has not ended, as cancelled. What runs of it finds that it no longer owns the job.
--- keys:    lines lastcalls jobs history checkpoints active leaving ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines outcomes done watched meta
+-- keys:    lines lastcalls jobs history checkpoints active leaving ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines outcomes done watched quarantine faults wake:thread wake:reactor meta edges waiting adopting callbacks outbox outgoing
 -- args:    line, number of the call, id, the rest of its outcome (msgpack), ms to keep it
--- returns: {'ok' | 'again', now_ms, word} | {'stale', now_ms}; word: 'done' | 'ended' | 'unknown'
--- moves:   ready | due | suspect | parked -> done; active -> done, and leaving until its handler has returned
+-- returns: {'ok' | 'again', now_ms, word, errands (see follow.lua)} | {'stale', now_ms}; word: 'done' | 'ended' | 'unknown' |
+--          'away', a blank and the queue that has sent for it: it is cancelled there
+-- moves:   ready | due | suspect | parked | waiting | adopting -> done | callbacks; active -> the same, and leaving until its handler has returned
 -- repeat:  safe: the number was applied before, the kept word comes back
--- bound:   constant
--- with:    clock record line withdraw settle
-local lines, lastcalls, jobs, history, checkpoints, active, leaving = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local ready, due, suspect = { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }, { t = KEYS[12], r = KEYS[13] }
-local parked, kinds, deadlines, outcomes, done, watched, meta = KEYS[14], KEYS[15], KEYS[16], KEYS[17], KEYS[18], KEYS[19], KEYS[20]
+-- bound:   500 edges
+-- with:    clock record rank sentinel wake line isolate withdraw ending edges follow settle probe
+local lines, lastcalls = KEYS[1], KEYS[2]
+local jobs, history, checkpoints, active, leaving = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local ready, due = { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }
+local suspect, parked, kinds = { t = KEYS[12], r = KEYS[13] }, KEYS[14], KEYS[15]
+local deadlines, outcomes, done, watched = KEYS[16], KEYS[17], KEYS[18], KEYS[19]
+local quarantine, faults, wake, meta = KEYS[20], KEYS[21], { t = KEYS[22], r = KEYS[23] }, KEYS[24]
+local edges, waiting, adopting, callbacks, outbox, outgoing = KEYS[25], KEYS[26], KEYS[27], KEYS[28], KEYS[29], KEYS[30]
 local line, number, id, body, keep = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 local reply, last = heard(lines, line, number)
 if reply then return reply end
-call('HLEN', history); call('ZCARD', kinds); call('ZCARD', deadlines); call('HLEN', watched); call('ZCARD', lastcalls)
-call('HLEN', outcomes); call('HLEN', checkpoints); call('ZCARD', leaving); counters(meta, 'cancelled')
+call('ZCARD', lastcalls); probe()
 local record = call('HGET', jobs, id)
-local word = call('ZSCORE', done, id) and 'ended' or 'unknown'
-local token = call('ZSCORE', active, id)
+local word = call('HEXISTS', outcomes, id) == 1 and 'ended' or 'unknown'
+local token, n = call('ZSCORE', active, id), node(id)
 -- A removing write comes first: cancelling must work when memory is full.
 call('ZREM', parked, '')
-if sound(record) and (token or withdraw(id, record)) then
+if sound(record) and call('ZSCORE', adopting, id) and n and not n.only and n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' then
+  word = 'away ' .. n.to
+elseif sound(record) and (token or call('ZREM', adopting, id) == 1 or withdraw(id, record)) then
   word = 'done'
   if token then
     call('ZREM', active, id)
@@ -30,4 +36,5 @@ if sound(record) and (token or withdraw(id, record)) then
   call('HINCRBY', meta, 'cancelled', '1')
 end
 note(lines, lastcalls, line, number, last, word)
-return { 'ok', num(now), word }
+shine()
+return { 'ok', num(now), word, errands() }

@@ -1,19 +1,20 @@
 -- edit: change a job that has not begun: its record, and if asked its time.
--- keys:    lines lastcalls jobs ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds wake:thread wake:reactor meta
+-- keys:    lines lastcalls jobs ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds wake:thread wake:reactor meta waiting
 -- args:    line, number of the call, id, the record as the caller saw it, the record that is to be, due ('' as it is | '+ms' | '@ms')
--- returns: {'ok' | 'again', now_ms, word} | {'stale', now_ms}; word: 'done' | 'changed' | 'begun' | 'unknown'
+-- returns: {'ok' | 'again', now_ms, word} | {'stale', now_ms}; word: 'done' | 'changed' | 'begun' | 'unknown' |
+--          'joined': it waits for other jobs, and has no time of its own yet
 -- moves:   ready | due | suspect | parked -> ready | due
 -- repeat:  safe: the number was applied before, the kept word comes back
 -- bound:   constant
 -- with:    clock record rank sentinel wake line withdraw
 local lines, lastcalls, jobs = KEYS[1], KEYS[2], KEYS[3]
 local ready, due, suspect = { t = KEYS[4], r = KEYS[5] }, { t = KEYS[6], r = KEYS[7] }, { t = KEYS[8], r = KEYS[9] }
-local parked, kinds, wake, meta = KEYS[10], KEYS[11], { t = KEYS[12], r = KEYS[13] }, KEYS[14]
+local parked, kinds, wake, meta, waiting = KEYS[10], KEYS[11], { t = KEYS[12], r = KEYS[13] }, KEYS[14], KEYS[15]
 local line, number, id, old, new, when = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
 local reply, last = heard(lines, line, number)
 if reply then return reply end
-call('ZCARD', lastcalls); call('ZCARD', parked); call('ZCARD', kinds); counters(meta, 'order')
+call('ZCARD', lastcalls); call('ZCARD', parked); call('ZCARD', kinds); call('ZCARD', waiting); counters(meta, 'order')
 for _, any in ipairs({ 't', 'r' }) do
   call('ZCARD', ready[any]); call('ZCARD', due[any]); call('ZCARD', suspect[any])
 end
@@ -27,6 +28,8 @@ if not stored then
   word = 'unknown'
 elseif stored ~= old then
   word = 'changed'
+elseif call('ZSCORE', waiting, id) then
+  if when == '' then call('HSET', jobs, id, new) else word = 'joined' end
 else
   local set, score = withdraw(id, old)
   if not set then

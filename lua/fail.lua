@@ -1,22 +1,25 @@
 -- fail: end a job that has not begun, from outside, with a failure.
--- keys:    lines lastcalls jobs history checkpoints ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines outcomes done watched meta
+-- keys:    lines lastcalls jobs history checkpoints active leaving ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines outcomes done watched quarantine faults wake:thread wake:reactor meta edges waiting adopting callbacks outbox outgoing
 -- args:    line, number of the call, id, the failure (msgpack), ms to keep it
--- returns: {'ok' | 'again', now_ms, word} | {'stale', now_ms}; word: 'done' | 'begun' | 'ended' | 'unknown'
--- moves:   ready | due | suspect | parked -> done
+-- returns: {'ok' | 'again', now_ms, word, errands (see follow.lua)} | {'stale', now_ms}; word: 'done' | 'begun' | 'ended' | 'unknown'
+-- moves:   ready | due | suspect | parked | waiting -> done | callbacks
 -- repeat:  safe: the number was applied before, the kept word comes back
--- bound:   constant
--- with:    clock record line withdraw settle
-local lines, lastcalls, jobs, history, checkpoints = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local ready, due, suspect = { t = KEYS[6], r = KEYS[7] }, { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }
-local parked, kinds, deadlines, outcomes, done, watched, meta = KEYS[12], KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17], KEYS[18]
+-- bound:   500 edges
+-- with:    clock record rank sentinel wake line isolate withdraw ending edges follow settle probe
+local lines, lastcalls = KEYS[1], KEYS[2]
+local jobs, history, checkpoints, active, leaving = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local ready, due = { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }
+local suspect, parked, kinds = { t = KEYS[12], r = KEYS[13] }, KEYS[14], KEYS[15]
+local deadlines, outcomes, done, watched = KEYS[16], KEYS[17], KEYS[18], KEYS[19]
+local quarantine, faults, wake, meta = KEYS[20], KEYS[21], { t = KEYS[22], r = KEYS[23] }, KEYS[24]
+local edges, waiting, adopting, callbacks, outbox, outgoing = KEYS[25], KEYS[26], KEYS[27], KEYS[28], KEYS[29], KEYS[30]
 local line, number, id, body, keep = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 local reply, last = heard(lines, line, number)
 if reply then return reply end
-call('HLEN', history); call('ZCARD', kinds); call('ZCARD', deadlines); call('HLEN', watched); call('ZCARD', lastcalls)
-call('HLEN', outcomes); call('HLEN', checkpoints); counters(meta, 'failed')
+call('ZCARD', lastcalls); probe()
 local record = call('HGET', jobs, id)
-local word = call('ZSCORE', done, id) and 'ended' or 'unknown'
+local word = call('HEXISTS', outcomes, id) == 1 and 'ended' or 'unknown'
 -- A removing write comes first: ending a job must work when memory is full.
 call('ZREM', parked, '')
 if record then
@@ -28,4 +31,5 @@ if record then
   end
 end
 note(lines, lastcalls, line, number, last, word)
-return { 'ok', num(now), word }
+shine()
+return { 'ok', num(now), word, errands() }

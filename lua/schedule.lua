@@ -1,53 +1,39 @@
 -- schedule: accept jobs that must be looked at: they may be due later, have a deadline, bear an id of the user's, or
 -- have been put before.
--- keys:    lines lastcalls jobs outcomes done ready:thread ready:reactor due:thread due:reactor deadlines wake:thread wake:reactor meta
+-- keys:    lines lastcalls jobs history checkpoints active leaving ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines outcomes done watched quarantine faults wake:thread wake:reactor meta edges waiting adopting callbacks outbox outgoing
 -- args:    line, number of the call, number of jobs, then for each job: id, record, due, deadline (see accept.lua)
--- returns: {'ok' | 'again', now_ms, refused} | {'stale', now_ms}; refused: places of the jobs whose id bears other contents,
---          counted from 1, with blanks between
--- moves:   new -> ready | due. An id that bears the same contents, stored or ended, is left alone
+-- returns: {'ok' | 'again', now_ms, refused, errands (see follow.lua)} | {'stale', now_ms}; refused: places of the jobs
+--          whose id bears other contents, and, with a minus, of those that follow an unknown one, counted from 1, with
+--          blanks between
+-- moves:   new -> ready | due | waiting. An id that bears the same contents, stored or ended, is left alone
 -- repeat:  safe: the number was applied before, the kept answer comes back
--- bound:   500 jobs
--- with:    clock record rank sentinel wake line accept
-local lines, lastcalls, jobs, outcomes, done = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local ready = { t = KEYS[6], r = KEYS[7] }
-local due = { t = KEYS[8], r = KEYS[9] }
-local deadlines, wake, meta = KEYS[10], { t = KEYS[11], r = KEYS[12] }, KEYS[13]
+-- bound:   500 jobs, 500 edges
+-- with:    clock record rank sentinel wake line isolate withdraw ending edges follow connect settle accept probe
+local lines, lastcalls = KEYS[1], KEYS[2]
+local jobs, history, checkpoints, active, leaving = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local ready, due = { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }
+local suspect, parked, kinds = { t = KEYS[12], r = KEYS[13] }, KEYS[14], KEYS[15]
+local deadlines, outcomes, done, watched = KEYS[16], KEYS[17], KEYS[18], KEYS[19]
+local quarantine, faults, wake, meta = KEYS[20], KEYS[21], { t = KEYS[22], r = KEYS[23] }, KEYS[24]
+local edges, waiting, adopting, callbacks, outbox, outgoing = KEYS[25], KEYS[26], KEYS[27], KEYS[28], KEYS[29], KEYS[30]
 local line, number, count = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local reply, last = heard(lines, line, number)
 if reply then return reply end
 
--- Which lanes and sets do these jobs concern? A single put is cheap because it asks for nothing else.
-local used = { ready = {}, due = {} }
-local limits = false
-for i = 1, count do
-  local at = 4 * i
-  local lane = string.sub(ARGV[at + 1], 2, 2)
-  used[ARGV[at + 2] == '' and 'ready' or 'due'][lane] = true
-  limits = limits or ARGV[at + 3] ~= ''
-end
--- Every key that may be written is read first, but jobs and meta, of which the first write fails while nothing has
--- changed that matters: one of a wrong type fails here.
-call('ZCARD', done)
-local marked = {}
-for _, lane in ipairs({ 't', 'r' }) do
-  if used.ready[lane] or used.due[lane] then
-    call('ZCARD', ready[lane])
-    marked[lane] = call('LLEN', wake[lane]) > 0
-  end
-  if used.due[lane] then call('ZCARD', due[lane]) end
-end
-if limits then call('ZCARD', deadlines) end
-if now - last > keep_time then call('ZCARD', lastcalls) end
+call('ZCARD', lastcalls); probe()
 -- An adding write comes first, so that full memory refuses the call as a whole.
 local place = order(meta, count)
 
 local refused = {}
 for i = 1, count do
-  if not one(4 * i, place + i) then refused[#refused + 1] = num(i) end
+  local taken = one(4 * i, place + i)
+  if not taken then refused[#refused + 1] = (taken == nil and '-' or '') .. num(i) end
 end
-file(marked)
+file({})
+settle({}, {}, {})
 
 local answer = table.concat(refused, ' ')
 note(lines, lastcalls, line, number, last, answer)
-return { 'ok', num(now), answer }
+shine()
+return { 'ok', num(now), answer, errands() }

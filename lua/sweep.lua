@@ -1,17 +1,20 @@
 -- sweep: take a slice of what a dead engine held and give it to others.
--- keys:    dying workers calls jobs history checkpoints active leaving ready:thread ready:reactor suspect:thread suspect:reactor deadlines outcomes done watched quarantine faults wake:thread wake:reactor meta
+-- keys:    dying workers calls jobs history checkpoints active leaving ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines outcomes done watched quarantine faults wake:thread wake:reactor meta edges waiting adopting callbacks outbox outgoing
 -- args:    the dead engine ('number:uuid'), its token range from, to, largest slice, bytes of records to read,
 --          ms an aborted outcome is kept
--- returns: {'ok', now_ms, moved, 'more' | 'done'} | {'gone', now_ms} if it is not dying
+-- returns: {'ok', now_ms, moved, 'more' | 'done', errands (see follow.lua)} | {'gone', now_ms} if it is not dying
 -- moves:   leaving -> nothing; active -> ready (first interruption) | suspect (later ones) | done (more than its policy allows) | quarantine
 --          (no sound record); the slice that finds nothing left drops the engine
 -- repeat:  safe: what was moved is no longer in the dead engine's range
 -- bound:   the slice, at most 100 jobs
--- with:    clock record rank sentinel wake fetch settle isolate overdue
-local dying, workers, calls, jobs, history, checkpoints, active, leaving = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local ready, suspect = { t = KEYS[9], r = KEYS[10] }, { t = KEYS[11], r = KEYS[12] }
-local deadlines, outcomes, done, watched = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
-local quarantine, faults, wake, meta = KEYS[17], KEYS[18], { t = KEYS[19], r = KEYS[20] }, KEYS[21]
+-- with:    clock record rank sentinel wake fetch isolate withdraw overdue ending edges follow settle probe
+local dying, workers, calls = KEYS[1], KEYS[2], KEYS[3]
+local jobs, history, checkpoints, active, leaving = KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local ready, due = { t = KEYS[9], r = KEYS[10] }, { t = KEYS[11], r = KEYS[12] }
+local suspect, parked, kinds = { t = KEYS[13], r = KEYS[14] }, KEYS[15], KEYS[16]
+local deadlines, outcomes, done, watched = KEYS[17], KEYS[18], KEYS[19], KEYS[20]
+local quarantine, faults, wake, meta = KEYS[21], KEYS[22], { t = KEYS[23], r = KEYS[24] }, KEYS[25]
+local edges, waiting, adopting, callbacks, outbox, outgoing = KEYS[26], KEYS[27], KEYS[28], KEYS[29], KEYS[30], KEYS[31]
 local engine, from, to = ARGV[1], ARGV[2], ARGV[3]
 local slice, bytes, keep = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
@@ -22,7 +25,7 @@ local ids = call('ZRANGEBYSCORE', active, from, '(' .. to, 'LIMIT', '0', num(sli
 local left = #ids == 0 and call('ZRANGEBYSCORE', leaving, from, '(' .. to, 'LIMIT', '0', num(slice)) or {}
 if #left > 0 then
   call('ZREM', leaving, unpack(left))
-  return { 'ok', num(now), '0', 'more' }
+  return { 'ok', num(now), '0', 'more', '' }
 end
 if #ids == 0 then
   call('ZREM', dying, engine)
@@ -31,13 +34,9 @@ if #ids == 0 then
   -- The uuid may have been given another number meanwhile.
   if uuid and call('HGET', workers, uuid) == known then call('HDEL', workers, uuid) end
   call('HDEL', calls, engine)
-  return { 'ok', num(now), '0', 'done' }
+  return { 'ok', num(now), '0', 'done', '' }
 end
-call('HLEN', outcomes); call('HLEN', checkpoints); call('ZCARD', leaving); call('ZCARD', done); call('HLEN', watched); call('ZCARD', deadlines)
-call('ZCARD', quarantine); call('HLEN', faults); counters(meta, 'front', 'interrupted', 'aborted')
-for _, lane in ipairs({ 't', 'r' }) do
-  call('ZCARD', ready[lane]); call('ZCARD', suspect[lane]); call('LLEN', wake[lane])
-end
+probe()
 local records = fetch(jobs, ids, bytes)
 local pasts = call('HMGET', history, unpack(ids, 1, #records))
 -- A removing write comes first: sweeping must work when memory is full.
@@ -70,4 +69,5 @@ end
 settle(aborted, endings, keeps)
 if interrupted > 0 then call('HINCRBY', meta, 'interrupted', num(interrupted)) end
 if #aborted > 0 then call('HINCRBY', meta, 'aborted', num(#aborted)) end
-return { 'ok', num(now), num(#records), 'more' }
+shine()
+return { 'ok', num(now), num(#records), 'more', errands() }

@@ -1,5 +1,5 @@
 -- watch: has it ended? If not, tell this channel when it does. The caller has subscribed before it asks.
--- keys:    jobs outcomes done watched
+-- keys:    jobs outcomes watched
 -- args:    channel, bytes of outcomes to return, then ids
 -- returns: {'ok', now_ms, then a word for each id: 'done', outcome | 'wait', '' | 'unknown', '' | 'later', ''};
 --          'later': the bytes are used up, ask again
@@ -7,7 +7,7 @@
 -- repeat:  safe: the channel is noted once
 -- bound:   500 ids, the bytes
 -- with:    clock
-local jobs, outcomes, done, watched = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local jobs, outcomes, watched = KEYS[1], KEYS[2], KEYS[3]
 local channel, bytes = ARGV[1], tonumber(ARGV[2])
 
 call('HLEN', watched)
@@ -16,12 +16,12 @@ local reply = { 'ok', num(now) }
 for i = 3, #ARGV do
   local id = ARGV[i]
   local word, outcome = 'unknown', ''
-  if call('ZSCORE', done, id) then
-    word, outcome = 'later', ''
-    if bytes > 0 then
-      word, outcome = 'done', call('HGET', outcomes, id) or ''
-      bytes = bytes - #outcome
-    end
+  local ended = bytes > 0 and call('HGET', outcomes, id)
+  if ended then
+    word, outcome = 'done', ended
+    bytes = bytes - #outcome
+  elseif bytes <= 0 and call('HEXISTS', outcomes, id) == 1 then
+    word = 'later'
   elseif call('HEXISTS', jobs, id) == 1 then
     word = 'wait'
     local old = call('HGET', watched, id) or ''

@@ -18,6 +18,10 @@ type Verdict struct {
 	History []byte // retry: the job's past, or empty for unchanged
 	Task    string // park
 	Why     string // break
+	Inner   string // adopt: whose outcome, as stored,
+	To      string // and in which queue; "" is this one
+	Unknown []byte // adopt: its outcome if nothing is stored of that job,
+	Endless []byte // or if it would never be known
 
 	Tx *Transaction // takes effect with it, or neither does
 }
@@ -32,18 +36,26 @@ const (
 	VerdictBreak = "break" // cannot be decoded
 	VerdictPoint = "point" // the writes so far take effect, the run goes on
 	VerdictLeft  = "left"  // the handler of a job that was cancelled has returned
+	VerdictAdopt = "adopt" // its outcome will be that of another job
 )
 
 // Fields is how many arguments a verdict takes in a call.
 func (v *Verdict) Fields() int {
+	fixed := 0
 	if v.Tx != nil {
-		return 6 + v.Tx.Arguments()
+		fixed = 1 + v.Tx.Arguments() // its place in the call, and what it takes itself
 	}
+	return fixed + v.arguments()
+}
+
+func (v *Verdict) arguments() int {
 	switch v.Word {
 	case VerdictKeep, VerdictPark:
 		return 5
 	case VerdictRetry:
 		return 7
+	case VerdictAdopt:
+		return 9
 	case VerdictBack, VerdictBreak, VerdictPoint:
 		return 4
 	case VerdictLeft:
@@ -54,7 +66,7 @@ func (v *Verdict) Fields() int {
 
 // Size is what a verdict counts towards the bytes of a call.
 func (v *Verdict) Size() int {
-	size := len(v.Outcome) + len(v.History)
+	size := len(v.Outcome) + len(v.History) + len(v.Unknown) + len(v.Endless)
 	if v.Tx != nil {
 		size += v.Tx.Size()
 	}
@@ -150,6 +162,8 @@ func (a *Advance) appendVerdicts(args []any) []any {
 			args = append(args, v.Word, v.Outcome)
 		case VerdictLeft:
 			args = append(args, v.Word)
+		case VerdictAdopt:
+			args = append(args, v.Word, v.Head, v.Inner, v.To, v.Keep, v.Unknown, v.Endless)
 		}
 	}
 	return args
@@ -167,7 +181,8 @@ func (q *Queue) advanced(a *Advance, reply []any) *Advanced {
 		done.More[lane] = text(reply, 5+lane) == "1"
 		done.NextDue[lane] = number(reply, 7+lane)
 	}
-	done.Claims = claims(reply, 9, a.Engine.Token(a.Number), number(reply, 4))
+	q.errand(text(reply, 9))
+	done.Claims = claims(reply, 10, a.Engine.Token(a.Number), number(reply, 4))
 	return done
 }
 

@@ -9,7 +9,7 @@ import (
 
 // states lists the sets one of which holds the id of every job.
 var states = []string{"ready:thread", "ready:reactor", "due:thread", "due:reactor", "suspect:thread", "suspect:reactor",
-	"parked", "active", "done", "quarantine"}
+	"parked", "waiting", "active", "adopting", "callbacks", "done", "quarantine"}
 
 // maxOrder is where the orders of jobs that become ready begin; see lua/shared/record.lua.
 const maxOrder = 1 << 41
@@ -26,6 +26,7 @@ func (s *space) problems() []string {
 	s.checkEngines(report)
 	s.checkIndexes(where, report)
 	s.checkPost(report)
+	s.checkEdges(where, report)
 	s.checkLines(report)
 	s.checkCounters(report)
 	for _, name := range []string{"wake:thread", "wake:reactor"} {
@@ -83,11 +84,11 @@ func (s *space) checkRecords(where map[string]string, report reporter) {
 		record, stored := jobs[id]
 		_, ended := outcomes[id]
 		switch {
-		case name == "done" && !ended:
-			report("id %q: done without an outcome", UnpackID(id))
-		case name == "done" && stored:
-			report("id %q: done and still with a record", UnpackID(id))
-		case name == "done" || name == "quarantine":
+		case over(name) && !ended:
+			report("id %q: in %s without an outcome", UnpackID(id), name)
+		case over(name) && stored:
+			report("id %q: in %s and still with a record", UnpackID(id), name)
+		case over(name) || name == "quarantine":
 		case !stored:
 			report("id %q: in %s without a record", UnpackID(id), name)
 		default:
@@ -105,7 +106,7 @@ func (s *space) checkRecords(where map[string]string, report reporter) {
 		}
 	}
 	for id, outcome := range outcomes {
-		if where[id] != "done" {
+		if !over(where[id]) {
 			report("id %q: an outcome without a time to go", UnpackID(id))
 		}
 		if _, err := DecodeOutcome(outcome); err != nil {
@@ -210,7 +211,7 @@ func (s *space) checkIndexes(where map[string]string, report reporter) {
 	}
 	for id, record := range jobs {
 		_, limited := s.zsets["deadlines"][id]
-		if len(record) > 5 && record[5] == 'd' && !limited && pending(where[id]) {
+		if len(record) > 5 && record[5] == 'd' && !limited && pending(where[id]) && where[id] != "waiting" {
 			report("id %q: in %s without its deadline", UnpackID(id), where[id])
 		}
 	}
@@ -257,9 +258,11 @@ func (s *space) checkPost(report reporter) {
 		o := parseOut(id, entry)
 		if o.To == "" || o.Item.ID == "" {
 			report("outbox: %q cannot be read", id)
+		} else if !o.Job() {
+			continue
 		} else if r, err := DecodeRecord(string(o.Record)); err != nil {
 			report("outbox: %q: %v", id, err)
-		} else if r.Deadline != o.Deadline.Set {
+		} else if r.Deadline != o.Deadline.Set && o.Mark == "" {
 			report("outbox: %q: its record has another opinion of whether it has a deadline", id)
 		}
 	}
@@ -279,8 +282,11 @@ func (s *space) checkPost(report reporter) {
 
 // pending tells whether a job in this set has not begun.
 func pending(set string) bool {
-	return set != "" && set != "active" && set != "done" && set != "quarantine"
+	return set != "" && set != "active" && set != "adopting" && set != "quarantine" && !over(set)
 }
+
+// over tells whether a job in this set has ended.
+func over(set string) bool { return set == "done" || set == "callbacks" }
 
 // checkLines: the time of a line stands in it and among the last calls, and is the same.
 func (s *space) checkLines(report reporter) {
@@ -307,7 +313,7 @@ func (s *space) checkLines(report reporter) {
 func (s *space) checkCounters(report reporter) {
 	for name, value := range s.hashes["meta"] {
 		switch name {
-		case "order", "front", "engines", "fence", "succeeded", "failed", "cancelled", "expired", "aborted", "retried", "interrupted", "lost":
+		case "order", "front", "engines", "fence", "posts", "succeeded", "failed", "cancelled", "expired", "aborted", "retried", "interrupted", "lost":
 			if n, err := strconv.ParseInt(value, 10, 64); err != nil || n < 0 {
 				report("meta: %s is %q", name, value)
 			}

@@ -25,6 +25,7 @@ type Out struct {
 	ID string // in the outbox; never used twice
 	To string // "queue", or "queue@store"
 	Item
+	Mark string // instead of a due time: what it is if it is no job; see deliver.lua
 }
 
 // Arguments is how many arguments a transaction takes in a call, its keys included.
@@ -87,11 +88,11 @@ func (t *Transaction) append(args []any) []any {
 	}
 	for i := range t.Puts {
 		it := &t.Puts[i]
-		args = append(args, PackID(it.ID), it.Record, it.Due.arg(), it.Deadline.arg())
+		args = append(args, PackID(it.ID), it.Record, it.when(PackID), it.Deadline.arg())
 	}
 	for i := range t.Outs {
 		o := &t.Outs[i]
-		args = append(args, o.ID, o.To, o.Due.arg(), o.Deadline.arg(), o.Item.ID, o.Record)
+		args = append(args, o.ID, o.To, o.when(shown), o.Deadline.arg(), o.Item.ID, o.Record)
 	}
 	return args
 }
@@ -115,6 +116,7 @@ const (
 	RefusedConflict = "conflict" // a read answers otherwise
 	RefusedCheck    = "refused"  // a write could not succeed
 	RefusedPut      = "taken"    // an id bears another job
+	RefusedUnknown  = "unknown"  // a put follows what is not there
 	RefusedBroken   = "broken"   // a write failed all the same; those before it had their effect
 )
 
@@ -202,6 +204,7 @@ func (q *Queue) Transact(ctx context.Context, line string, n uint64, t *Transact
 	if err != nil {
 		return nil, err
 	}
+	q.errand(text(reply, 3))
 	return transactWord(text(reply, 2)), nil
 }
 

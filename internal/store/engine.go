@@ -49,6 +49,7 @@ type Pulse struct {
 	Untidy bool     // something has had its time: Tidy
 	Late   bool     // a deadline has passed: Advance
 	Mail   bool     // the outbox is not empty: Outgoing
+	Begun  bool     // something is to be gone on with: Resume
 	Dying  []string // engines to sweep
 	Gone   []Held   // jobs it held that were cancelled and whose handlers may still run
 	Parked []string // kinds ("t/task") of which jobs are parked
@@ -63,9 +64,9 @@ func (q *Queue) Beat(ctx context.Context, e *Engine, deadAfter, judge int64) (*P
 		return nil, err
 	}
 	p := &Pulse{Now: number(reply, 1), Held: int(number(reply, 2)), Untidy: text(reply, 3) == "1", Late: text(reply, 4) == "1"}
-	p.Mail = text(reply, 5) == "1"
-	at := 7
-	for end := at + int(number(reply, 6)); at < end; at++ {
+	p.Mail, p.Begun = text(reply, 5) == "1", text(reply, 6) == "1"
+	at := 8
+	for end := at + int(number(reply, 7)); at < end; at++ {
 		p.Dying = append(p.Dying, text(reply, at))
 	}
 	at++
@@ -115,7 +116,7 @@ func (q *Queue) leftLying(ctx context.Context, turn int, now int64) func() (bool
 		return func() (bool, error) { return q.overdue(ctx, "due:"+lane, now) }
 	case 7:
 		return func() (bool, error) {
-			keys := []any{"exists", q.Key("parked"), q.Key("dying"), q.Key("suspect:thread"), q.Key("suspect:reactor"), q.Key("outgoing")}
+			keys := []any{"exists", q.Key("parked"), q.Key("dying"), q.Key("suspect:thread"), q.Key("suspect:reactor"), q.Key("outgoing"), q.Key("waiting"), q.Key("callbacks")}
 			n := redis.NewIntCmd(ctx, keys...)
 			err := q.store.rdb.Process(ctx, n)
 			return n.Val() > 0, err
@@ -158,6 +159,7 @@ func (q *Queue) Sweep(ctx context.Context, dying string, keep int64) (moved int,
 	if err != nil {
 		return 0, false, err
 	}
+	q.errand(text(reply, 4))
 	return int(number(reply, 2)), text(reply, 3) == "more", nil
 }
 

@@ -11,12 +11,12 @@ const (
 
 // table lists every key a queue has. lua/README.md says what they hold; the checker reads against this table.
 var table = map[string]string{
-	"jobs": hash, "history": hash, "outcomes": hash, "watched": hash, "checkpoints": hash, "outbox": hash, "faults": hash, "workers": hash,
+	"jobs": hash, "history": hash, "outcomes": hash, "watched": hash, "checkpoints": hash, "outbox": hash, "edges": hash, "faults": hash, "workers": hash,
 	"calls": hash, "lines": hash, "meta": hash,
 	"ready:thread": zset, "ready:reactor": zset, "due:thread": zset, "due:reactor": zset,
 	"suspect:thread": zset, "suspect:reactor": zset, "parked": zset, "kinds": zset,
 	"active": zset, "deadlines": zset, "done": zset, "quarantine": zset, "engines": zset, "dying": zset,
-	"lastcalls": zset, "leaving": zset, "outgoing": zset, "inbox": zset,
+	"lastcalls": zset, "leaving": zset, "waiting": zset, "adopting": zset, "callbacks": zset, "outgoing": zset, "inbox": zset,
 	"wake:thread": list, "wake:reactor": list,
 }
 

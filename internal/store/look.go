@@ -39,7 +39,7 @@ func (q *Queue) List(ctx context.Context, set string, first, last int) (page []S
 	for i := 3; i+3 < len(reply); i += 4 {
 		s := Sight{ID: UnpackID(text(reply, i)), Now: number(reply, 1), Set: set, Score: number(reply, i+1)}
 		switch set {
-		case "done":
+		case "done", "callbacks":
 			s.Outcome = text(reply, i+2)
 		case "quarantine":
 			s.Record, s.Fault = text(reply, i+2), text(reply, i+3)

@@ -28,27 +28,51 @@ func parseOut(id, entry string) Out {
 	if len(parts) < 5 {
 		return Out{ID: id}
 	}
-	due, ok := at(parts[1])
-	deadline, too := at(parts[2])
-	if !ok || !too {
+	o := Out{ID: id, To: parts[0], Item: Item{ID: parts[3], Record: []byte(parts[4])}}
+	if strings.IndexAny(parts[1], "<>&!x") == 0 {
+		o.Mark = parts[1]
+	}
+	var ok, too bool
+	if o.Deadline, ok = momentOf(parts[2]); o.Mark == "" {
+		o.Due, too = momentOf(parts[1])
+		ok = ok && too && !o.Due.Relative && !o.Deadline.Relative
+	}
+	if !ok {
 		return Out{ID: id}
 	}
-	return Out{ID: id, To: parts[0], Item: Item{ID: parts[3], Record: []byte(parts[4]), Due: due, Deadline: deadline}}
+	return o
 }
 
-// at reads a fixed time as a call carries it; an empty text is none.
-func at(arg string) (Moment, bool) {
+// Job tells whether it is a job: not an outcome on its way, nor a word about a job that is elsewhere.
+func (o *Out) Job() bool { return len(o.Record) > 0 && !strings.HasPrefix(o.Mark, "!") }
+
+// arrives is what stands as due when an entry is delivered from a queue.
+func (o *Out) arrives(from string) string {
+	switch {
+	case o.Mark == "":
+		return o.Due.arg()
+	case o.Mark[0] == '<':
+		return "<" + from + "," + o.Mark[1:]
+	case o.Mark[0] == '>' || o.Mark[0] == '&':
+		if cut := strings.LastIndexByte(o.Mark, ','); cut > 0 {
+			return o.Mark[:cut+1] + PackID(o.Mark[cut+1:])
+		}
+	}
+	return o.Mark
+}
+
+// momentOf reads what Moment.arg has written.
+func momentOf(arg string) (Moment, bool) {
 	if arg == "" {
 		return Moment{}, true
 	}
-	digits, fixed := strings.CutPrefix(arg, "@")
-	n, err := strconv.ParseInt(digits, 10, 64)
-	return Moment{Set: true, Ms: n}, fixed && err == nil
+	n, err := strconv.ParseInt(arg[1:], 10, 64)
+	return Moment{Set: true, Relative: arg[0] == '+', Ms: n}, (arg[0] == '+' || arg[0] == '@') && err == nil
 }
 
-// Deliver takes in what another queue's outbox has for this one. It returns the indexes of those whose id bears another
-// job. What has arrived before is passed over.
-func (q *Queue) Deliver(ctx context.Context, outs []Out) (refused []int, err error) {
+// Deliver takes in what the outbox of another queue, from, has for this one. It returns the indexes of those that were
+// refused, as Schedule does. What has arrived before is passed over.
+func (q *Queue) Deliver(ctx context.Context, from string, outs []Out) (refused []int, err error) {
 	args := make([]any, 0, 1+5*len(outs))
 	args = append(args, len(outs))
 	for i := range outs {
@@ -56,12 +80,13 @@ func (q *Queue) Deliver(ctx context.Context, outs []Out) (refused []int, err err
 	}
 	for i := range outs {
 		o := &outs[i]
-		args = append(args, PackID(o.Item.ID), o.Record, o.Due.arg(), o.Deadline.arg())
+		args = append(args, PackID(o.Item.ID), o.Record, o.arrives(from), o.Deadline.arg())
 	}
 	reply, err := q.call(ctx, "deliver", args)
 	if err != nil {
 		return nil, err
 	}
+	q.errand(text(reply, 3))
 	return places(text(reply, 2)), nil
 }
 

@@ -50,7 +50,7 @@ func TestOutbox(t *testing.T) {
 		within("a deadline after it", byID[items[6].ID].Deadline, 7)
 		same(t, "relative to a fixed time", byID[items[7].ID].Deadline.Ms, fixed+1000)
 
-		if refused, err := far.Deliver(t.Context(), outs); refused != nil || err != nil {
+		if refused, err := far.Deliver(t.Context(), "a", outs); refused != nil || err != nil {
 			t.Fatal(refused, err)
 		}
 		for i, set := range []string{"ready:thread", "ready:reactor", "due:thread", "due:thread", "ready:thread", "due:thread", "ready:thread", "due:thread"} {
@@ -81,7 +81,7 @@ func TestDeliverTwice(t *testing.T) {
 		outs := b.outgoing(t)
 		deliver := func() {
 			t.Helper()
-			if refused, err := far.Deliver(t.Context(), outs); refused != nil || err != nil {
+			if refused, err := far.Deliver(t.Context(), "a", outs); refused != nil || err != nil {
 				t.Fatal(refused, err)
 			}
 		}
@@ -130,7 +130,7 @@ func TestDeliverRefused(t *testing.T) {
 		b.put(t, job(own("a")), job(own("b")))
 		outs := []Out{{ID: "1", Item: job()}, {ID: "2", Item: job(own("a"), task("other"))}, {ID: "3", Item: job(own("b"))},
 			{ID: "4", Item: job(own("c"))}, {ID: "5", Item: job(own("c"), task("other"))}}
-		refused, err := b.Deliver(t.Context(), outs)
+		refused, err := b.Deliver(t.Context(), "a", outs)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +141,7 @@ func TestDeliverRefused(t *testing.T) {
 			t.Errorf("the job is now %s", TaskOf(got))
 		}
 		before := b.dump(t)
-		if refused, err := b.Deliver(t.Context(), outs); refused != nil || err != nil {
+		if refused, err := b.Deliver(t.Context(), "a", outs); refused != nil || err != nil {
 			t.Error(refused, err)
 		}
 		b.unchangedButOrders(t, before)
@@ -209,7 +209,7 @@ func TestOutgoingByPages(t *testing.T) {
 func TestInboxIsTidied(t *testing.T) {
 	each(t, func(t *testing.T, b *bed) {
 		h := b.engine(t)
-		if _, err := b.Deliver(t.Context(), []Out{{ID: "old", Item: job()}, {ID: "new", Item: job()}}); err != nil {
+		if _, err := b.Deliver(t.Context(), "a", []Out{{ID: "old", Item: job()}, {ID: "new", Item: job()}}); err != nil {
 			t.Fatal(err)
 		}
 		beat := func() bool {

@@ -12,6 +12,15 @@ type Item struct {
 	Due      Moment
 	Deadline Moment // relative to the due time
 	New      bool   // the id was drawn for it and has not been put before
+	Edge     *Edge  // it follows another job, or is one more part of a flow
+}
+
+// when is the argument that says from when on the item may begin.
+func (it *Item) when(id func(string) string) string {
+	if it.Edge == nil {
+		return it.Due.arg()
+	}
+	return it.Edge.arg(id, it.Due)
 }
 
 // Moment is a time by Redis's clock: none, so many ms from now, or a fixed one.
@@ -35,7 +44,9 @@ func (m Moment) arg() string {
 func (it *Item) Size() int { return len(it.ID) + len(it.Record) }
 
 // Plain says that an item can be put without a look at what is stored.
-func (it *Item) Plain() bool { return it.New && !it.Due.Set && !it.Deadline.Set }
+func (it *Item) Plain() bool {
+	return it.New && !it.Due.Set && !it.Deadline.Set && it.Edge == nil && !Flow(it.Record)
+}
 
 // Put stores plain items under the number of a client's line; at most CallItems and, unless it is one, CallBytes. The
 // same number must carry the same items. Timed must be set for the first call of a line and then every ten minutes.
@@ -49,18 +60,23 @@ func (q *Queue) Put(ctx context.Context, line string, n uint64, timed bool, item
 	return err
 }
 
-// Schedule stores items of any kind, like Put. It returns the indexes of the items whose id bears other contents.
+// Unknown marks, among indexes that were refused, those of items that follow a job nothing is stored of.
+const Unknown = 1 << 20
+
+// Schedule stores items of any kind, like Put. It returns the indexes of the items that were refused: their id bears
+// other contents, or, with Unknown added, they follow what is not there.
 func (q *Queue) Schedule(ctx context.Context, line string, n uint64, items []Item) (refused []int, err error) {
 	args := make([]any, 0, 3+4*len(items))
 	args = append(args, line, n, len(items))
 	for i := range items {
 		it := &items[i]
-		args = append(args, PackID(it.ID), it.Record, it.Due.arg(), it.Deadline.arg())
+		args = append(args, PackID(it.ID), it.Record, it.when(PackID), it.Deadline.arg())
 	}
 	reply, err := q.call(ctx, "schedule", args)
 	if err != nil {
 		return nil, err
 	}
+	q.errand(text(reply, 3))
 	return places(text(reply, 2)), nil
 }
 
@@ -71,6 +87,8 @@ const (
 	ChangeBegun   = "begun"
 	ChangeEnded   = "ended"
 	ChangeUnknown = "unknown"
+	ChangeJoined  = "joined" // it follows others, or is followed
+	ChangeAway    = "away "  // cancel: the queue follows that has sent for it
 )
 
 // Edit replaces the record of a pending job, if it is still the one the caller saw, and its time if a due is set.
@@ -98,6 +116,7 @@ func (q *Queue) change(ctx context.Context, verb string, args ...any) (string, e
 	if err != nil {
 		return "", err
 	}
+	q.errand(text(reply, 3))
 	return text(reply, 2), nil
 }
 

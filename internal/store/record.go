@@ -36,7 +36,9 @@ type Record struct {
 	Own           bool // the id is the user's: the record bears a digest of task and arguments
 	Deadline      bool // it must begin by a time that the set deadlines holds
 	Priority      int
+	Inputs        bool // it follows others: their outcomes are inputs of its handler
 	Task          string
+	Graph         []byte // of a flow that is yet to be taken apart: Graph.Encode
 	Args          []byte // one msgpack value
 	Extra         Extra
 }
@@ -49,6 +51,8 @@ type Extra struct {
 	Meta    map[string]string `msgpack:"meta,omitempty"`
 	Created int64             `msgpack:"created,omitempty"` // only with an own id; others say it themselves
 	Due     int64             `msgpack:"due,omitempty"`     // as given, if it was given as a time
+	Flow    string            `msgpack:"flow,omitempty"`    // the flow it was put with: queue, slash, id
+	Join    bool              `msgpack:"join,omitempty"`    // its inputs are one list
 }
 
 // Retry is a retry policy as stored: at most Times further attempts, after these waits in milliseconds, the last of
@@ -59,19 +63,23 @@ type Retry struct {
 }
 
 func (e *Extra) zero() bool {
-	return e.Timeout == 0 && e.Retry == nil && e.Keep == nil && len(e.Meta) == 0 && e.Created == 0 && e.Due == 0
+	return e.Timeout == 0 && e.Retry == nil && e.Keep == nil && len(e.Meta) == 0 && e.Created == 0 && e.Due == 0 && e.Flow == "" && !e.Join
 }
 
 // Encode returns the bytes that are stored.
 func (r *Record) Encode() ([]byte, error) {
 	b := make([]byte, 0, headLen+digestLen+len(r.Task)+len(r.Args)+32)
-	b = append(b, '1', r.Lane, r.Interruptions, flag(r.Answer, 'a'), flag(r.Own, 'o'), flag(r.Deadline, 'd'), '-')
+	b = append(b, '1', r.Lane, r.Interruptions, flag(r.Answer, 'a'), flag(r.Own, 'o'), flag(r.Deadline, 'd'), r.mark())
 	b = appendDigits(b, r.Priority+MaxPriority, 4)
 	b = appendDigits(b, len(r.Task), 3)
 	if r.Own {
 		b = append(b, digest(r.Task, r.Args)...)
 	}
 	b = append(b, r.Task...)
+	if r.Graph != nil {
+		b = appendDigits(b, len(r.Graph), 8)
+		b = append(b, r.Graph...)
+	}
 	b = append(b, r.Args...)
 	if r.Extra.zero() {
 		return b, nil
@@ -79,12 +87,23 @@ func (r *Record) Encode() ([]byte, error) {
 	return codec.AppendMarshal(b, &r.Extra)
 }
 
+// mark is the flag that says what a job has to do with others.
+func (r *Record) mark() byte {
+	switch {
+	case r.Graph != nil && r.Inputs:
+		return 'G'
+	case r.Graph != nil:
+		return 'g'
+	}
+	return flag(r.Inputs, 'i')
+}
+
 // DecodeRecord reads stored bytes. It checks all but the arguments' fit to their task.
 func DecodeRecord(s string) (*Record, error) {
 	if len(s) < headLen || s[0] != '1' {
 		return nil, fmt.Errorf("record: unknown format")
 	}
-	r := &Record{Lane: s[1], Interruptions: s[2], Answer: s[3] == 'a', Own: s[4] == 'o', Deadline: s[5] == 'd'}
+	r := &Record{Lane: s[1], Interruptions: s[2], Answer: s[3] == 'a', Own: s[4] == 'o', Deadline: s[5] == 'd', Inputs: s[6] == 'i' || s[6] == 'G'}
 	if r.Lane != LaneThread && r.Lane != LaneReactor {
 		return nil, fmt.Errorf("record: unknown lane %q", r.Lane)
 	}
@@ -105,7 +124,15 @@ func DecodeRecord(s string) (*Record, error) {
 		return nil, fmt.Errorf("record: cut short")
 	}
 	r.Task = s[at : at+size]
-	body := []byte(s[at+size:])
+	at += size
+	if s[6] == 'g' || s[6] == 'G' {
+		long, err := digits(s[at:min(at+8, len(s))])
+		if err != nil || len(s) < at+8+long {
+			return nil, fmt.Errorf("record: graph: cut short")
+		}
+		r.Graph, at = []byte(s[at+8:at+8+long]), at+8+long
+	}
+	body := []byte(s[at:])
 	rest, err := codec.Skip(body)
 	if err != nil {
 		return nil, fmt.Errorf("record: arguments: %w", err)
@@ -135,7 +162,7 @@ func TaskOf(record string) string {
 	return record[at : at+size]
 }
 
-// digest names the contents of a job with an own id.
+// digest names the contents of a job with an own id: not what is put with it, which has new ids each time.
 func digest(task string, args []byte) string {
 	h := sha256.New()
 	h.Write([]byte(task))

@@ -32,6 +32,7 @@ type Store struct {
 	rdb     Redis
 	prefix  string
 	scripts map[string]*script
+	errands func(queue string, resume, post bool)
 }
 
 type script struct {
@@ -52,9 +53,13 @@ func New(rdb Redis, prefix, prelude string) (*Store, error) {
 	return s, nil
 }
 
+// Tell has somebody told what calls leave for others to do in a queue: Resume it, deliver what is Outgoing. It is called
+// before the store is used, and told from any goroutine.
+func (s *Store) Tell(errands func(queue string, resume, post bool)) { s.errands = errands }
+
 // On returns the same store speaking through another client.
 func (s *Store) On(rdb Redis) *Store {
-	return &Store{rdb: rdb, prefix: s.prefix, scripts: s.scripts}
+	return &Store{rdb: rdb, prefix: s.prefix, scripts: s.scripts, errands: s.errands}
 }
 
 // Prefix is the first part of every key.
@@ -90,6 +95,13 @@ func (q *Queue) Key(name string) string { return q.tag + ":" + name }
 // On returns the same queue speaking through another client.
 func (q *Queue) On(rdb Redis) *Queue {
 	return &Queue{store: q.store.On(rdb), name: q.name, tag: q.tag, keys: q.keys}
+}
+
+// errand passes on what a call has left to do.
+func (q *Queue) errand(word string) {
+	if word != "" && q.store.errands != nil {
+		q.store.errands(q.name, strings.Contains(word, "r"), strings.Contains(word, "p"))
+	}
 }
 
 // once is a command that go-redis does not send a second time by itself. It would otherwise replay a call whose
@@ -150,7 +162,11 @@ func places(s string) []int {
 	fields := strings.Fields(s)
 	found := make([]int, 0, len(fields))
 	for _, field := range fields {
-		if n, err := strconv.Atoi(field); err == nil {
+		switch n, err := strconv.Atoi(field); {
+		case err != nil:
+		case n < 0:
+			found = append(found, Unknown-n-1)
+		default:
 			found = append(found, n-1)
 		}
 	}

@@ -79,7 +79,7 @@ var scenes = map[string]func(t *testing.T, b *bed) func() error{
 		for i, it := range []Item{job(), job(reactor), job(later(hour), beginBy(1)), job(reactor, later(hour))} {
 			outs = append(outs, Out{ID: strconv.Itoa(i), To: b.Name(), Item: it})
 		}
-		return func() error { _, err := b.Deliver(t.Context(), outs); return err }
+		return func() error { _, err := b.Deliver(t.Context(), "a", outs); return err }
 	},
 	"delivered": func(t *testing.T, b *bed) func() error {
 		b.does(t, b.deal().send("far", job(), job()))

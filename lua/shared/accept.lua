@@ -1,8 +1,10 @@
--- accept: jobs that must be looked at become pending: due later, with a deadline, with an id of the user's, or put
--- before. An id that bears the same contents, stored or ended, is left alone; one that bears others is refused.
--- A job is four arguments: id, record, due, deadline. due: '' now | '+ms' from now | '@ms' at. deadline: '' none |
--- '+ms' after the due time | '@ms' at.
--- needs: jobs, outcomes, done, ready, due, deadlines, wake
+-- accept: jobs that must be looked at become pending: due later, with a deadline, with an id of the user's, put before, a
+-- flow, or one that follows another. An id that bears the same contents, stored or ended, is left alone; one that bears
+-- others is refused. A job is four arguments: id, record, due, deadline.
+--   due: '' now | '+ms' from now | '@ms' at | '>', condition, class (see edges.lua), where to run or '-', ',', due from the
+--        end of its parent or '-', ',', the parent's id | '&' and the same: a new part of a flow, which is its follower
+--   deadline: '' none | '+ms' after the due time | '@ms' at
+-- needs: jobs, outcomes, ready, due, deadlines, wake, waiting
 local function same(id, record)
   local old = call('HGET', jobs, id)
   -- An id that Spool has drawn bears no digest: whoever has it has the same Partial, though the job was edited since.
@@ -11,19 +13,56 @@ local function same(id, record)
   local own = outcome and string.sub(outcome, 3, 3) == 'o' and string.sub(outcome, 30, 45) or ''
   return own == digest(record)
 end
-local function moment(text, base)
-  local ms = tonumber(string.sub(text, 2))
-  return string.sub(text, 1, 1) == '+' and base + ms or ms
-end
 local adds = { ready = { t = {}, r = {} }, due = { t = {}, r = {} } }
 local late = {}
--- one takes the job at a place of the arguments in; it returns whether the job is stored now, or was before.
+-- after takes in a job that follows another one.
+local function after(id, record, when, limit)
+  if call('HEXISTS', outcomes, id) == 1 or call('HEXISTS', jobs, id) == 1 then return same(id, record) end
+  local first = string.find(when, ',', 4, true)
+  local second = string.find(when, ',', first + 1, true)
+  local parent = string.sub(when, second + 1)
+  if call('HEXISTS', jobs, parent) == 0 and call('HEXISTS', outcomes, parent) == 0 then return nil end
+  call('HSET', jobs, id, record)
+  call('ZADD', waiting, num(now), id)
+  awaited[id] = true
+  local n = fresh()
+  n.parents, n.left, n.to, n.due = 1, 1, string.sub(when, 4, first - 1), string.sub(when, first + 1, second - 1)
+  if limit ~= '' then n.deadline = limit end
+  change(id, n)
+  return connect(parent, id, string.sub(when, 2, 2), string.sub(when, 3, 3), '1')
+end
+-- further takes in one more part of a flow that still waits for others.
+local function further(id, record, when, limit)
+  if call('HEXISTS', outcomes, id) == 1 or call('HEXISTS', jobs, id) == 1 then return same(id, record) end
+  local first = string.find(when, ',', 4, true)
+  local second = string.find(when, ',', first + 1, true)
+  local flow = string.sub(when, second + 1)
+  if not awaits(flow) then return nil end
+  local root, n = whole(flow), fresh()
+  root.parents, root.left = root.parents + 1, root.left + 1
+  change(flow, root)
+  call('HSET', jobs, id, record)
+  n.to, n.due, n.deadline = string.sub(when, 4, first - 1), string.sub(when, first + 1, second - 1), limit ~= '' and limit or '-'
+  change(id, n)
+  connect(id, flow, string.sub(when, 2, 2), string.sub(when, 3, 3), num(root.parents))
+  release(id, n)
+  return true
+end
+-- one takes the job at a place of the arguments in. It returns whether the job is stored now, or was before; nothing if
+-- it follows a job that is not known, or belongs to a flow that waits for nothing more.
 local function one(at, order)
   local id, record, when, limit = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  if call('ZSCORE', done, id) or call('HSETNX', jobs, id, record) == 0 then return same(id, record) end
+  local mark = string.sub(when, 1, 1)
+  if mark == '>' then return after(id, record, when, limit) end
+  if mark == '&' then return further(id, record, when, limit) end
+  if call('HEXISTS', outcomes, id) == 1 or call('HSETNX', jobs, id, record) == 0 then return same(id, record) end
   local lane = string.sub(record, 2, 2)
   local start, z = now, adds.ready[lane]
   if when ~= '' then start = math.max(now, moment(when, now)) end
+  if start <= now and compound(record) then
+    begin(id, record)
+    return true
+  end
   if start > now then
     z = adds.due[lane]
     z[#z + 1] = num(start)

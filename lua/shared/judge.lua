@@ -73,8 +73,11 @@ local asks = {
     return place < size and place >= -size
   end,
 }
+local function noted(id) return call('HEXISTS', jobs, id) == 1 or call('HEXISTS', outcomes, id) == 1 end
 -- perform asks, and writes if nothing speaks against it. It returns the place behind the transaction, and, where
--- something does, a word and which one: 'conflict' a read, 'refused' a check, 'taken' a put, 'broken' a write that failed
+-- something does, a word and which one: 'conflict' a read, 'refused' a check, 'taken' a put,
+-- 'unknown' a put that follows a job nothing is stored of, or a flow that waits for
+-- nothing more, 'broken' a write that failed
 -- all the same, after others had their effect, with the reason. Where a word is given it is passed over.
 local function perform(at, word)
   local reads, checks, writes, puts, outs = tonumber(ARGV[at]), tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
@@ -91,11 +94,16 @@ local function perform(at, word)
   end
   local from = at
   for _ = 1, writes do at = at + 1 + tonumber(ARGV[at]) end
+  local new = {}
   for i = 1, puts do
-    local id, record = ARGV[at + 4 * i - 4], ARGV[at + 4 * i - 3]
-    if not word and digest(record) ~= '' and (call('HEXISTS', jobs, id) == 1 or call('ZSCORE', done, id)) and not same(id, record) then
-      word = 'taken ' .. i
+    local id, record, when = ARGV[at + 4 * i - 4], ARGV[at + 4 * i - 3], ARGV[at + 4 * i - 2]
+    if not word and digest(record) ~= '' and noted(id) and not same(id, record) then word = 'taken ' .. i end
+    local mark = string.sub(when, 1, 1)
+    if not word and (mark == '>' or mark == '&') then
+      local other = string.match(when, '^[^,]*,[^,]*,(.*)$')
+      if not new[other] and not (mark == '>' and noted(other) or mark == '&' and awaits(other)) then word = 'unknown ' .. i end
     end
+    new[id] = true
   end
   if word then return at + 4 * puts + 6 * outs, word end
   for i = 1, writes do
@@ -114,9 +122,11 @@ local function perform(at, word)
   for _ = 1, outs do
     -- Its times count from now, not from when it arrives.
     local when, limit = ARGV[at + 2], ARGV[at + 3]
-    local start = when ~= '' and math.max(now, moment(when, now)) or now
-    if when ~= '' then when = '@' .. num(start) end
-    if limit ~= '' then limit = '@' .. num(moment(limit, start)) end
+    if not string.find(when, '^[>&]') then
+      local start = when ~= '' and math.max(now, moment(when, now)) or now
+      if when ~= '' then when = '@' .. num(start) end
+      if limit ~= '' then limit = '@' .. num(moment(limit, start)) end
+    end
     call('HSET', outbox, ARGV[at], ARGV[at + 1] .. ' ' .. when .. ' ' .. limit .. ' ' .. ARGV[at + 4] .. ' ' .. ARGV[at + 5])
     call('ZADD', outgoing, num(now), ARGV[at])
     at = at + 6

@@ -27,7 +27,9 @@ local function promote(lane)
   local past = pasts > 0 and call('HMGET', history, unpack(ids, 1, #records)) or {}
   local fresh, back, z = order(meta, #records), front(meta, #records), {}
   for i, record in ipairs(records) do
-    if sound(record) and doubtful(past[i]) then
+    if sound(record) and compound(record) then
+      begin(ids[i], record)
+    elseif sound(record) and doubtful(past[i]) then
       call('ZADD', suspect[lane], rank(record, back + i), ids[i])
       mark(wake[lane])
     elseif sound(record) then

@@ -15,16 +15,18 @@ end
 local function inspect()
   size.active, size.parked, size.deadlines = call('ZCARD', active), 0, 0
   call('HLEN', jobs)
-  counters(meta, 'order', 'front', 'fence', 'succeeded', 'failed', 'cancelled', 'expired', 'retried', 'lost')
+  counters(meta, 'order', 'front', 'fence', 'succeeded', 'failed', 'cancelled', 'expired', 'aborted', 'retried', 'lost', 'posts')
   for _, lane in ipairs(lanes) do
     size.ready[lane], size.due[lane] = call('ZCARD', ready[lane]), call('ZCARD', due[lane])
     call('LLEN', wake[lane])
   end
   -- What is not there has no wrong type. Of a queue of plain jobs none of these is: one question stands for all.
-  if call('EXISTS', parked, kinds, deadlines, outcomes, done, watched, quarantine, faults, checkpoints, leaving, history, suspect.t, suspect.r) > 0 then
+  if call('EXISTS', parked, kinds, deadlines, outcomes, done, watched, quarantine, faults, checkpoints, leaving, history, suspect.t, suspect.r,
+    edges, waiting, adopting, callbacks, outbox, outgoing) > 0 then
     size.parked, size.deadlines, pasts = call('ZCARD', parked), call('ZCARD', deadlines), call('HLEN', history)
     call('HLEN', outcomes); call('ZCARD', done); call('HLEN', watched); call('ZCARD', kinds); call('ZCARD', quarantine)
     call('HLEN', faults); call('HLEN', checkpoints); call('ZCARD', leaving); call('ZCARD', suspect.t); call('ZCARD', suspect.r)
+    call('HLEN', edges); call('ZCARD', waiting); call('ZCARD', adopting); call('ZCARD', callbacks); call('HLEN', outbox); call('ZCARD', outgoing)
   end
 end
 local function heave()

@@ -3,7 +3,7 @@
 local lost, owned, words, fields = {}, {}, {}, {}
 local tally = { succeeded = 0, failed = 0, cancelled = 0, expired = 0, retried = 0, lost = 0 }
 local tallies = { s = 'succeeded', f = 'failed', c = 'cancelled', e = 'expired' }
-local lengths = { keep = 2, retry = 4, back = 1, park = 2, ['break'] = 1, point = 1, left = 0 }
+local lengths = { keep = 2, retry = 4, back = 1, park = 2, ['break'] = 1, point = 1, left = 0, adopt = 6 }
 local ended, endings, keeps = {}, {}, {}
 local function finish(id, outcome, keep, count)
   ended[#ended + 1], endings[#endings + 1], keeps[#keeps + 1] = id, outcome, keep
@@ -42,6 +42,43 @@ local function weigh()
   end
   return at
 end
+-- embrace: the outcome of a job will be that of another one. Where that is not known, or where it would go on for ever,
+-- the outcomes that are given stand for it.
+local deepest = 100
+local function circle(id, inner)
+  local n, below = node(id), 0
+  while inner and below < deepest do
+    if inner == id then return true end
+    local m = call('ZSCORE', adopting, inner) and node(inner)
+    local text = m and not m.only and look(inner .. '/<' .. num(m.parents))
+    inner, below = nil, below + 1
+    if text and string.sub(text, 1, 2) == '-a' then
+      local _, _, _, parent = edge(string.sub(text, 2))
+      inner = parent
+    end
+  end
+  return below + (n and not n.only and n.depth or 0) >= deepest
+end
+local function embrace(id, inner, to, keep, unknown, endless)
+  if to == '' and circle(id, inner) then return finish(id, endless, keep_expired, 'failed') end
+  local n = whole(id)
+  n.keep = keep
+  change(id, n)
+  call('ZADD', adopting, num(now), id)
+  if to ~= '' then return send(to, '<,' .. shown(id), '', inner, '') end
+  n.parents = n.parents + 1
+  if connect(inner, id, 'a', '.', num(n.parents)) then
+    local m = node(inner)
+    if m and call('HEXISTS', jobs, inner) == 1 then
+      m = whole(inner)
+      m.depth = math.max(m.depth, n.depth + 1)
+    end
+  else
+    n.parents = n.parents - 1
+    call('ZREM', adopting, id)
+    finish(id, unknown, keep_expired, 'failed')
+  end
+end
 local function conclude(id, word, at)
   if word == 'keep' then
     local outcome = ARGV[at]
@@ -74,6 +111,8 @@ local function conclude(id, word, at)
     call('ZADD', parked, rank(head, front(meta, 1) + 1), id)
     call('ZADD', kinds, '0', string.sub(head, 2, 2) .. '/' .. task .. '/' .. id)
     overdue(id, head)
+  elseif word == 'adopt' then
+    embrace(id, ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5])
   elseif word == 'point' then
     if ARGV[at] ~= '' then call('HSET', checkpoints, id, ARGV[at]) end
   else
@@ -105,4 +144,9 @@ local function apply()
   for i = plain + 1, verdicts do
     if owned[i] then conclude(ARGV[first + i - 1], words[i], fields[i]) end
   end
+end
+-- The books are closed over those that have ended so far.
+local function close()
+  settle(ended, endings, keeps)
+  ended, endings, keeps = {}, {}, {}
 end

@@ -1,0 +1,137 @@
+-- resume: go on with what was more than a call's work: ends that followers are yet to be told of, flows whose graphs are
+-- yet to be taken apart.
+-- keys:    jobs history checkpoints active leaving ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines outcomes done watched quarantine faults wake:thread wake:reactor meta edges waiting adopting callbacks outbox outgoing
+-- args:    none
+-- returns: {'ok', now_ms, errands (see follow.lua)}
+-- moves:   new -> ready | due | waiting; callbacks -> done | nothing; what is told may move as follow.lua says
+-- repeat:  safe: each edge and each part of a graph is worked off once, in the step that does so
+-- bound:   500 edges, 500 parts of graphs
+-- with:    clock record rank sentinel wake isolate withdraw ending edges follow connect settle probe
+local jobs, history, checkpoints, active, leaving = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local ready, due = { t = KEYS[6], r = KEYS[7] }, { t = KEYS[8], r = KEYS[9] }
+local suspect, parked, kinds = { t = KEYS[10], r = KEYS[11] }, KEYS[12], KEYS[13]
+local deadlines, outcomes, done, watched = KEYS[14], KEYS[15], KEYS[16], KEYS[17]
+local quarantine, faults, wake, meta = KEYS[18], KEYS[19], { t = KEYS[20], r = KEYS[21] }, KEYS[22]
+local edges, waiting, adopting, callbacks, outbox, outgoing = KEYS[23], KEYS[24], KEYS[25], KEYS[26], KEYS[27], KEYS[28]
+
+local parts = 500
+-- A part of a graph is a line of: length of the id, of the record, where to or '-', due or '-', deadline or '-', edge to the
+-- flow itself (condition, class, place) or '-', number of parents; then the id; for each parent condition, class, length of
+-- its id in three digits, the id; then the record.
+local function plant(flow, base, text, at)
+  local stop = string.find(text, '\n', at, true)
+  local size, bytes, to, when, limit, root, count =
+    string.match(string.sub(text, at, (stop or 0) - 1), '^(%d+) (%d+) (%S+) (%S+) (%S+) (%S+) (%d+)$')
+  if not size then return nil end
+  at = stop + 1 + tonumber(size)
+  local id, parents = string.sub(text, stop + 1, at - 1), {}
+  for i = 1, tonumber(count) do
+    local long = tonumber(string.sub(text, at + 2, at + 4))
+    parents[i] = { string.sub(text, at, at), string.sub(text, at + 1, at + 1), string.sub(text, at + 5, at + 4 + long) }
+    at = at + 5 + long
+  end
+  local record = string.sub(text, at, at - 1 + tonumber(bytes))
+  at = at + tonumber(bytes)
+  local n
+  -- What has been put by itself goes its own way; the flow only follows it.
+  if call('HEXISTS', outcomes, id) == 0 and call('HSETNX', jobs, id, record) == 1 then
+    n, memo[id] = fresh(), false
+    n.parents, n.left, n.to, n.due, n.deadline = #parents, #parents, to, when, limit
+    if #parents + #to + #when + #limit > 3 or compound(record) then
+      change(id, n)
+      call('ZADD', waiting, num(now), id)
+      awaited[id] = true
+    end
+  end
+  if root ~= '-' then
+    local condition, class, place = string.sub(root, 1, 1), n and string.sub(root, 2, 2) or '-', num(base + tonumber(string.sub(root, 3)))
+    if not connect(id, flow, condition, class, place) then absent(id, flow, condition, class, place) end
+  end
+  for i, parent in ipairs(n and parents or {}) do
+    if not connect(parent[3], id, parent[1], parent[2], num(i)) then absent(parent[3], id, parent[1], parent[2], num(i)) end
+  end
+  if n and awaited[id] == nil then return at, id, record end
+  if n and #parents == 0 then
+    awaited[id] = false
+    release(id, n)
+  end
+  return at
+end
+-- Those that wait for nothing become ready together.
+local function enter(fresh)
+  local last = order(meta, #fresh)
+  for _, lane in ipairs({ 't', 'r' }) do
+    local z = {}
+    for i, part in ipairs(fresh) do
+      if string.sub(part[2], 2, 2) == lane then z[#z + 1], z[#z + 2] = rank(part[2], last + i), part[1] end
+    end
+    if #z > 0 then
+      grow(ready[lane], call('ZCARD', ready[lane]))
+      for from = 1, #z, 500 do call('ZADD', ready[lane], unpack(z, from, math.min(from + 499, #z))) end
+      lit[lane] = true
+    end
+  end
+end
+-- unfold takes the next parts out of a flow's graph. When there are none it is a job like others, and waits for its parts.
+local function unfold(flow)
+  local text, n = call('HGET', jobs, flow), node(flow)
+  local at = n and not n.only and n.at
+  if not sound(text) or not compound(text) or not at then
+    call('ZREM', waiting, flow)
+    return isolate(flow, 'its graph cannot be read')
+  end
+  local begins = 15 + (string.sub(text, 5, 5) == 'o' and 16 or 0) + tonumber(string.sub(text, 12, 14))
+  local ends = begins + 8 + tonumber(string.sub(text, begins, begins + 7))
+  local base, new = math.floor(at / 4294967296), {}
+  at = begins + at - base * 4294967296
+  while at and at < ends and parts > 0 and awaits(flow) do
+    parts = parts - 1
+    local id, record
+    at, id, record = plant(flow, base, text, at)
+    if id then new[#new + 1] = { id, record } end
+  end
+  if #new > 0 then enter(new) end
+  if not awaits(flow) then return end -- it has ended with one of its parts
+  if not at then
+    call('ZREM', waiting, flow)
+    return isolate(flow, 'its graph cannot be read')
+  end
+  n = whole(flow)
+  if at < ends then
+    n.at, unfinished = base * 4294967296 + at - begins, true
+    return change(flow, n)
+  end
+  local mark = string.sub(text, 7, 7) == 'G' and 'i' or '-'
+  call('HSET', jobs, flow, string.sub(text, 1, 5) .. '-' .. mark .. string.sub(text, 8, begins - 1) .. string.sub(text, ends))
+  n.at, n.left = 0, n.left - 1
+  change(flow, n)
+  call('ZADD', waiting, num(now), flow)
+  if n.left == 0 then
+    awaited[flow] = false
+    release(flow, n)
+  end
+end
+
+probe()
+-- A removing write comes first: what has ended is told also when memory is full.
+call('ZREM', callbacks, '')
+for _, id in ipairs(call('ZRANGEBYSCORE', callbacks, '0', '0', 'LIMIT', '0', '100')) do
+  local n, outcome = node(id), call('HGET', outcomes, id)
+  if effort <= 0 or not n or not outcome then
+    unfinished = unfinished or effort <= 0
+  elseif not toil(id, whole(id), outcome) then
+    unfinished = true
+  elseif n.open == 0 then
+    call('ZREM', callbacks, id)
+    retire(id, n)
+  else
+    call('ZADD', callbacks, num(now), id)
+  end
+end
+settle({}, {}, {})
+for _, id in ipairs(call('ZRANGEBYSCORE', waiting, '0', '0', 'LIMIT', '0', '100')) do
+  if parts > 0 then unfold(id) else unfinished = true end
+end
+settle({}, {}, {})
+shine()
+return { 'ok', num(now), errands() }

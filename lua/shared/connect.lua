@@ -1,0 +1,40 @@
+-- connect: a job follows another one, which has ended or has not. Its node counts the edge already, as one that has not
+-- arrived. It returns false if nothing is stored of the parent.
+-- needs: jobs, outcomes, callbacks
+local function connect(parent, child, condition, class, place)
+  local text = condition .. class .. place .. ' ' .. child
+  if call('HEXISTS', jobs, parent) == 1 then
+    local n, k = node(parent), '1'
+    if not n then
+      change(parent, { only = text })
+    else
+      n = whole(parent)
+      n.followers = n.followers + 1
+      k = num(n.followers)
+      change(parent, n)
+      write(parent .. '/>' .. k, text)
+    end
+    if condition ~= 'h' then write(child .. '/<' .. place, '-' .. condition .. class .. k .. ' ' .. parent) end
+    return true
+  end
+  local outcome = call('HGET', outcomes, parent)
+  if not outcome then return false end
+  if arrive(parent, outcome, text) then
+    local n = call('ZSCORE', callbacks, parent) and node(parent)
+    if n then
+      n.open = n.open + 1
+      change(parent, n)
+    else
+      -- Its outcome has a time to go: who comes now has a copy.
+      write(child .. '/<' .. place, '=' .. condition .. class .. string.format('%03.0f', #parent) .. parent .. outcome)
+    end
+  end
+  return true
+end
+-- A parent of which nothing is stored has failed.
+local function absent(parent, child, condition, class, place)
+  local outcome = nothing('spool.unknown', 'nothing is stored under this id')
+  if arrive(parent, outcome, condition .. class .. place .. ' ' .. child) then
+    write(child .. '/<' .. place, '=' .. condition .. class .. string.format('%03.0f', #parent) .. parent .. outcome)
+  end
+end

@@ -1,0 +1,106 @@
+-- edges: who follows whom. Of each job that follows others, or is followed, the hash has a node under its id, and a
+-- field for each edge at both of its ends, so that either end finds the other without a search:
+--   id      the node: '>' and the only edge that leaves it, if that is all there is to say; else '=' and with blanks
+--           between: edges that come in, of these not arrived, not successes, edges that go out, of these told, of
+--           those that come in let go, followers it is held by, ms its outcome is kept (-1 not known), place in its
+--           graph (and from 2^32 on, edges before those), how many hand their outcomes down to it, due, deadline
+--           ('-' none), where to ('-' here; '<queue' sent from there)
+--   id/>k   an edge that goes out: condition, class, place at the follower, ' ', the follower
+--   id/<i   one that comes in: '-' not arrived, condition, class, k, ' ', the parent | '+' arrived and the parent is
+--           held, likewise | '=' arrived, condition, class, length of the id in 3 digits, the parent's id, its outcome
+-- Conditions: d when it ends | s its success | f its failure, else the follower ends as it did | c its success, else the
+--   follower is cancelled | w one of several, the first success counts | a its outcome is the follower's | h somewhere
+--   else (the follower is then a queue, ' ' and an id)
+-- Classes: ! a callback: the parent is held until it has ended | + its outcome is wanted, and it ends with the follower |
+--   - its outcome is wanted | . nothing but its end
+-- A script reads and writes through memo, as it leaves things; flush writes what has changed.
+-- needs: edges
+local memo, changed, nodes = {}, {}, {}
+local function look(field)
+  local value = memo[field]
+  if value == nil then
+    value = call('HGET', edges, field)
+    memo[field] = value
+  end
+  return value
+end
+-- write changes a field; false takes it away.
+local function write(field, value)
+  memo[field] = value
+  changed[field] = true
+end
+-- ahead reads many fields at once.
+local function ahead(fields)
+  for from = 1, #fields, 500 do
+    local to = math.min(from + 499, #fields)
+    local values = call('HMGET', edges, unpack(fields, from, to))
+    for i = from, to do
+      if memo[fields[i]] == nil then memo[fields[i]] = values[i - from + 1] end
+    end
+  end
+end
+local function fresh()
+  return { parents = 0, left = 0, bad = 0, followers = 0, told = 0, freed = 0, open = 0, keep = -1, at = 0, depth = 0, due = '-', deadline = '-', to = '-' }
+end
+-- node returns a job's node, or nothing.
+local function node(id)
+  local n = nodes[id]
+  if n ~= nil then return n end
+  local text = look(id)
+  n = false
+  if text and string.sub(text, 1, 1) == '>' then
+    n = { only = string.sub(text, 2) }
+  elseif text then
+    n = fresh()
+    local parents, left, bad, followers, told, freed, open, keep, at, depth, due, deadline, to =
+      string.match(text, '^=(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%d+) (%S+) (%S+) (%S+)$')
+    n.parents, n.left, n.bad, n.followers = tonumber(parents), tonumber(left), tonumber(bad), tonumber(followers)
+    n.told, n.freed, n.open, n.keep, n.at, n.depth = tonumber(told), tonumber(freed), tonumber(open), tonumber(keep), tonumber(at), tonumber(depth)
+    n.due, n.deadline, n.to = due, deadline, to
+  end
+  nodes[id] = n
+  return n
+end
+-- change notes that a node has changed, or, where there is none, that it is gone.
+local function change(id, n)
+  nodes[id] = n
+  changed[id] = true
+end
+-- whole makes the node of a job one that can say everything.
+local function whole(id)
+  local n = node(id)
+  if n and not n.only then return n end
+  local full = fresh()
+  if n then
+    full.followers = 1
+    write(id .. '/>1', n.only)
+  end
+  change(id, full)
+  return full
+end
+local function edge(text)
+  local blank = string.find(text, ' ', 4, true)
+  return string.sub(text, 1, 1), string.sub(text, 2, 2), string.sub(text, 3, blank - 1), string.sub(text, blank + 1)
+end
+local function flush()
+  local sets, gone = {}, {}
+  for field in pairs(changed) do
+    local n, value = nodes[field], memo[field]
+    if n and n.only then
+      value = '>' .. n.only
+    elseif n then
+      value = '=' .. table.concat({ num(n.parents), num(n.left), num(n.bad), num(n.followers), num(n.told), num(n.freed), num(n.open),
+        num(n.keep), num(n.at), num(n.depth), n.due, n.deadline, n.to }, ' ')
+    elseif n == false then
+      value = false
+    end
+    if value then
+      sets[#sets + 1], sets[#sets + 2] = field, value
+    else
+      gone[#gone + 1] = field
+    end
+  end
+  changed = {}
+  for from = 1, #gone, 500 do call('HDEL', edges, unpack(gone, from, math.min(from + 499, #gone))) end
+  for from = 1, #sets, 500 do call('HSET', edges, unpack(sets, from, math.min(from + 499, #sets))) end
+end

@@ -1,0 +1,260 @@
+-- follow: what the end of a job means for those that follow it, and for those it followed. Nothing here calls itself:
+-- jobs that end because others did are put on a list (fall), which settle works through.
+-- needs: jobs, history, active, leaving, ready, due, deadlines, outcomes, done, meta, edges, waiting, adopting, callbacks,
+--        outbox, outgoing
+local effort = 500 -- edges a call works off
+local copied = 1024 -- an outcome up to this size is copied to who wants it; a larger one is kept where it is
+local unfinished, posted = false, false
+local awaited = {}
+local lit = {} -- lanes that work has come to
+local fallen = { ids = {}, endings = {}, keeps = {} }
+local function fall(id, outcome, keep)
+  local n = #fallen.ids + 1
+  fallen.ids[n], fallen.endings[n], fallen.keeps[n] = id, outcome, keep
+end
+local function moment(text, base)
+  local ms = tonumber(string.sub(text, 2))
+  return string.sub(text, 1, 1) == '+' and base + ms or ms
+end
+-- A stored id as users see it: what goes to other queues is text with blanks between.
+local function shown(id)
+  if #id ~= 16 or string.byte(id) >= 32 then return id end
+  return (string.gsub(id, '.', function(c) return string.format('%02x', string.byte(c)) end))
+end
+-- send leaves something in the outbox. Its name is used once: it says when, the how manieth, and from where.
+local function send(to, when, limit, id, record)
+  local n = call('HINCRBY', meta, 'posts', '1')
+  local name = string.format('%013.0f/%012.0f/', now, n) .. string.match(outbox, '{(.*)}')
+  call('HSET', outbox, name, to .. ' ' .. when .. ' ' .. limit .. ' ' .. shown(id) .. ' ' .. record)
+  call('ZADD', outgoing, num(now), name)
+  posted = true
+end
+local function told_of(outcome)
+  local own = string.sub(outcome, 3, 3) == 'o' and 16 or 0
+  return string.sub(outcome, 30 + own + tonumber(string.sub(outcome, 27, 29)))
+end
+-- How long the outcome of a job is kept that ends without a run of its own.
+local function keeping(kind, record)
+  if kind ~= 's' then return 604800000 end
+  return string.sub(record, 4, 4) == 'a' and 3600000 or 0
+end
+-- inherit ends a job as another one did.
+local function inherit(id, outcome)
+  local record, n = call('HGET', jobs, id), node(id)
+  if not sound(record) then return isolate(id, 'the record cannot be read') end
+  local kind = string.sub(outcome, 2, 2)
+  local keep = n and not n.only and n.keep >= 0 and n.keep or keeping(kind, record)
+  if kind ~= 's' then keep = math.max(keep, keeping(kind, record)) end
+  fall(id, ending(kind, record, call('HGET', history, id)) .. told_of(outcome), keep)
+end
+local function cancelled(id, record)
+  fall(id, ending('c', record, call('HGET', history, id)), keeping('c', record))
+end
+-- nothing is the outcome of a job that is none: a failure in words, of an error that is declared under a name.
+local function nothing(name, text)
+  local function str(s) return (#s < 32 and string.char(160 + #s) or '\217' .. string.char(#s)) .. s end
+  local told = '\129\161n\145\131\161t' .. str('*errors.errorString') .. '\161m' .. str(text) .. '\161k' .. str(name)
+  return '1f-0000000000' .. string.format('%013.0f', now) .. '000\129\167failure\196' .. string.char(#told) .. told
+end
+-- compound: the record has a graph before its arguments.
+local function compound(record)
+  local mark = string.sub(record, 7, 7)
+  return mark == 'g' or mark == 'G'
+end
+-- begin: a flow waits while its graph is taken apart, a slice a call, by resume.
+local function begin(id, record)
+  local at = 15 + (string.sub(record, 5, 5) == 'o' and 16 or 0) + tonumber(string.sub(record, 12, 14))
+  local parts = tonumber(string.sub(record, at + 8, at + 13))
+  local n = whole(id)
+  n.at = n.parents * 4294967296 + 14
+  n.parents, n.left = n.parents + parts, n.left + parts + 1
+  change(id, n)
+  call('ZADD', waiting, '0', id)
+  call('ZREM', deadlines, id) -- it has begun
+  awaited[id] = true
+  unfinished = true
+end
+-- release: nothing keeps it waiting any more.
+local function release(id, n)
+  call('ZREM', waiting, id)
+  local record = call('HGET', jobs, id)
+  if not sound(record) then return isolate(id, record and 'the header of the record cannot be read' or 'the record is missing') end
+  local start, limit, lane = now, nil, string.sub(record, 2, 2)
+  if n.due ~= '-' then start = math.max(now, moment(n.due, now)) end
+  if n.deadline ~= '-' then limit = moment(n.deadline, start) end
+  if n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' then
+    send(n.to, '<' .. (start > now and '@' .. num(start) or '') .. ',' .. shown(id), limit and '@' .. num(limit) or '', id, record)
+    call('ZADD', adopting, num(now), id)
+    return
+  end
+  if limit then call('ZADD', deadlines, num(limit), id) end
+  if start > now then
+    grow(due[lane], call('ZCARD', due[lane]))
+    call('ZADD', due[lane], num(start), id)
+    if call('ZRANGE', due[lane], '0', '0')[1] == id then lit[lane] = true end
+  elseif compound(record) then
+    begin(id, record)
+  else
+    grow(ready[lane], call('ZCARD', ready[lane]))
+    call('ZADD', ready[lane], rank(record, front(meta, 1) + 1), id)
+    lit[lane] = true
+  end
+end
+local function awaits(id)
+  if awaited[id] == nil then awaited[id] = call('ZSCORE', waiting, id) and true or false end
+  return awaited[id]
+end
+-- arrive: a follower is told how a job has ended. It returns true if the job is to be held until the follower ends.
+local function arrive(parent, outcome, text)
+  local condition, class, place, child = edge(text)
+  local good = string.sub(outcome, 2, 2) == 's'
+  if condition == 'h' then
+    local blank, p = string.find(child, ' ', 1, true), node(parent)
+    local keep = p and not p.only and p.keep >= 0 and num(p.keep) or ''
+    send(string.sub(child, 1, blank - 1), '!' .. keep, '', string.sub(child, blank + 1), outcome)
+    return false
+  end
+  local field = child .. '/<' .. place
+  if condition == 'a' then
+    write(field, false)
+    if call('ZREM', adopting, child) == 1 then inherit(child, outcome) end
+    return false
+  end
+  local n = node(child)
+  if not n or not awaits(child) then
+    write(field, false)
+    return false
+  end
+  n.left = n.left - 1
+  if not good then n.bad = n.bad + 1 end
+  change(child, n)
+  if ((condition == 's' or condition == 'c') and not good) or (condition == 'f' and good) then
+    write(field, false)
+    call('ZREM', waiting, child)
+    awaited[child] = false
+    if condition == 'c' then
+      local record = call('HGET', jobs, child)
+      if sound(record) then cancelled(child, record) else isolate(child, 'the record cannot be read') end
+    else
+      inherit(child, outcome)
+    end
+    return false
+  end
+  local held = false
+  if class == '.' then
+    write(field, false)
+  elseif class ~= '!' and #outcome <= copied then
+    write(field, '=' .. condition .. class .. string.format('%03.0f', #parent) .. parent .. outcome)
+  else
+    held = true
+    write(field, '+' .. condition .. class .. '0 ' .. parent)
+  end
+  if n.left == 0 or (condition == 'w' and good) then
+    awaited[child] = false
+    release(child, n)
+  end
+  return held
+end
+-- halt cancels a job whose end nobody waits for any more. What another queue has of it is cancelled there.
+local function halt(id)
+  local record = call('HGET', jobs, id)
+  if not sound(record) then return end
+  local token = call('ZSCORE', active, id)
+  if token then
+    call('ZREM', active, id)
+    call('ZADD', leaving, num(tonumber(token)), id)
+    return cancelled(id, record)
+  end
+  if call('ZSCORE', adopting, id) then
+    local n = node(id)
+    if n and not n.only and n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' then return send(n.to, 'x', '', id, '') end
+    call('ZREM', adopting, id)
+    return cancelled(id, record)
+  end
+  if withdraw(id, record) then
+    awaited[id] = false
+    cancelled(id, record)
+  end
+end
+-- retire: an ended job has no more to do with others, its time runs from here.
+local function retire(id, n)
+  change(id, false)
+  if n.keep > 0 then call('ZADD', done, num(now + n.keep), id) else call('HDEL', outcomes, id) end
+end
+-- free lets go of one parent of a job that has ended.
+local function free(child, place)
+  local field = child .. '/<' .. place
+  local text = look(field)
+  if not text then return end
+  write(field, false)
+  local mark = string.sub(text, 1, 1)
+  if mark == '=' then return end
+  local condition, class, k, parent = edge(string.sub(text, 2))
+  local n = node(parent)
+  if not n then return end
+  if mark == '+' then
+    n.open = n.open - 1
+    change(parent, n)
+    if n.open == 0 and n.told == n.followers and n.freed == n.parents and call('ZREM', callbacks, parent) == 1 then retire(parent, n) end
+    return
+  end
+  -- The parent goes on, and no longer knows of this follower.
+  local mine = condition .. class .. place .. ' ' .. child
+  if n.only == mine then
+    change(parent, false)
+  elseif not n.only and look(parent .. '/>' .. k) == mine then
+    write(parent .. '/>' .. k, false)
+  else
+    return
+  end
+  if class == '+' then halt(parent) end
+end
+-- toil works off the edges of an ended job, and says whether that was all.
+local function toil(id, n, outcome)
+  local fields = {}
+  for k = n.told + 1, math.min(n.followers, n.told + effort) do fields[#fields + 1] = id .. '/>' .. num(k) end
+  for i = n.freed + 1, math.min(n.parents, n.freed + effort) do fields[#fields + 1] = id .. '/<' .. num(i) end
+  ahead(fields)
+  change(id, n)
+  while n.told < n.followers and effort > 0 do
+    n.told, effort = n.told + 1, effort - 1
+    local field = id .. '/>' .. num(n.told)
+    local text = look(field)
+    if text then
+      write(field, false)
+      if arrive(id, outcome, text) then n.open = n.open + 1 end
+    end
+  end
+  while n.freed < n.parents and effort > 0 do
+    n.freed, effort = n.freed + 1, effort - 1
+    free(id, num(n.freed))
+  end
+  return n.told == n.followers and n.freed == n.parents
+end
+-- bequeath: a job that has a node has ended. It returns whether its outcome must stay for others.
+local function bequeath(id, n, outcome, keep)
+  if n.only then
+    if effort > 0 then
+      effort = effort - 1
+      local text = n.only
+      change(id, false)
+      if not arrive(id, outcome, text) then return false end
+      n = fresh()
+      n.followers, n.told, n.open = 1, 1, 1
+    else
+      n = whole(id)
+    end
+  end
+  n.keep = keep
+  local all = toil(id, n, outcome)
+  if all and n.open == 0 then
+    change(id, false)
+    return false
+  end
+  change(id, n)
+  call('ZADD', callbacks, all and num(now) or '0', id)
+  unfinished = unfinished or not all
+  return true
+end
+-- What is left for others to do: 'r' resume, 'p' the post.
+local function errands() return (unfinished and 'r' or '') .. (posted and 'p' or '') end
