@@ -11,6 +11,7 @@ func Strict(c *Client) error {
 	if err != nil {
 		return err
 	}
+	s.Tell(c.errands)
 	c.store = s
 	return nil
 }
