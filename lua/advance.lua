@@ -19,7 +19,7 @@
 --          pending -> done (deadline); parked, suspect, ready -> active; leaving -> nothing
 -- repeat:  safe: the number was applied before, so nothing changes; the engine then adopts what bears its token
 -- bound:   500 verdicts, 100 deadlines, 500 promotions a lane, 500 claims; records by bytes
--- with:    clock record rank sentinel wake fetch isolate withdraw overdue ending roll edges follow connect settle verdict pending claim
+-- with:    clock record moment rank sentinel wake fetch isolate withdraw overdue ending roll kin settle verdict pending claim
 local engines, calls = KEYS[1], KEYS[2]
 local jobs, history, checkpoints, active, leaving = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local ready, due = { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }

@@ -6,7 +6,7 @@
 -- moves:   ready | due | suspect | parked | waiting | adopting -> done | callbacks; active -> the same, and leaving until its handler has returned
 -- repeat:  safe: the number was applied before, the kept word comes back
 -- bound:   500 edges
--- with:    clock record rank sentinel wake line isolate withdraw ending edges follow settle probe
+-- with:    clock record moment rank sentinel wake line isolate withdraw ending kin settle probe
 local lines, lastcalls = KEYS[1], KEYS[2]
 local jobs, history, checkpoints, active, leaving = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local ready, due = { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }
@@ -21,11 +21,15 @@ if reply then return reply end
 call('ZCARD', lastcalls); probe()
 local record = call('HGET', jobs, id)
 local word = call('HEXISTS', outcomes, id) == 1 and 'ended' or 'unknown'
-local token, n = call('ZSCORE', active, id), node(id)
+local token, away = call('ZSCORE', active, id), nil
+if call('ZSCORE', adopting, id) then
+  local n = kin().node(id)
+  away = n and not n.only and n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' and n.to
+end
 -- A removing write comes first: cancelling must work when memory is full.
 call('ZREM', parked, '')
-if sound(record) and call('ZSCORE', adopting, id) and n and not n.only and n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' then
-  word = 'away ' .. n.to
+if sound(record) and away then
+  word = 'away ' .. away
 elseif sound(record) and (token or call('ZREM', adopting, id) == 1 or withdraw(id, record)) then
   word = 'done'
   if token then

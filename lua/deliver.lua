@@ -11,7 +11,7 @@
 -- moves:   new -> ready | due | waiting; adopting -> done | callbacks; x: as cancel
 -- repeat:  safe: inbox remembers for a day what has arrived
 -- bound:   100 entries, 500 edges
--- with:    clock record rank sentinel wake isolate withdraw ending edges follow connect settle accept probe
+-- with:    clock record moment rank sentinel wake isolate withdraw ending kin settle accept probe
 local inbox = KEYS[1]
 local jobs, history, checkpoints, active, leaving = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ready, due = { t = KEYS[7], r = KEYS[8] }, { t = KEYS[9], r = KEYS[10] }
@@ -22,33 +22,35 @@ local edges, waiting, adopting, callbacks, outbox, outgoing = KEYS[24], KEYS[25]
 local count = tonumber(ARGV[1])
 
 -- A job that another queue has sent: its outcome goes back there, however it ends.
-local function sent(at, order)
+local function sent(at)
+  local k = kin()
   local id, record, when = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local first = string.find(when, ',', 1, true)
   local second = string.find(when, ',', first + 1, true)
   local home, start, origin = string.sub(when, 2, first - 1), string.sub(when, first + 1, second - 1), string.sub(when, second + 1)
   local teller = home .. ' ' .. origin
   if record ~= '' and call('HEXISTS', outcomes, id) == 0 and call('HEXISTS', jobs, id) == 0 then
-    local n = whole(id)
+    local n = k.whole(id)
     n.to = '<' .. home
     n.due, n.deadline = start ~= '' and start or '-', ARGV[at + 3] ~= '' and ARGV[at + 3] or '-'
     call('HSET', jobs, id, record)
-    release(id, n)
+    k.release(id, n)
   elseif record ~= '' and not same(id, record) then
-    return send(home, '!', '', origin, nothing('spool.id-taken', 'the id is taken by another job'))
+    return k.send(home, '!', '', origin, k.nothing('spool.id-taken', 'the id is taken by another job'))
   end
-  if not connect(id, teller, 'h', '.', '0') then
-    send(home, '!', '', origin, nothing('spool.unknown', 'nothing is stored under this id'))
+  if not k.connect(id, teller, 'h', '.', '0') then
+    k.send(home, '!', '', origin, k.nothing('spool.unknown', 'nothing is stored under this id'))
   end
 end
 -- How a job has ended that was done elsewhere.
 local function told(at)
+  local k = kin()
   local id, outcome, keep = ARGV[at], ARGV[at + 1], tonumber(string.sub(ARGV[at + 2], 2))
   if call('ZREM', adopting, id) == 0 then return end
-  local n = node(id)
-  if not n or n.only or n.to == '-' then return inherit(id, outcome) end
+  local n = k.node(id)
+  if not n or n.only or n.to == '-' then return k.inherit(id, outcome) end
   local kind, record = string.sub(outcome, 2, 2), call('HGET', jobs, id)
-  fall(id, outcome, keep or keeping(kind, sound(record) and record or ''))
+  k.fall(id, outcome, keep or k.keeping(kind, sound(record) and record or ''))
 end
 
 call('ZCARD', inbox); probe()
@@ -61,11 +63,11 @@ for i = 1, count do
   if call('ZADD', inbox, 'NX', num(now), ARGV[1 + i]) == 0 then
     mark = nil
   elseif mark == '<' then
-    sent(at, place + i)
+    sent(at)
   elseif mark == '!' then
     told(at)
   elseif mark == 'x' then
-    halt(ARGV[at])
+    kin().halt(ARGV[at])
   else
     local taken = one(at, place + i)
     if not taken then refused[#refused + 1] = (taken == nil and '-' or '') .. num(i) end

@@ -7,7 +7,7 @@
 -- moves:   nothing
 -- repeat:  safe: a question
 -- bound:   500 edges, the bytes
--- with:    clock edges
+-- with:    clock kin/edges
 local edges, outcomes = KEYS[1], KEYS[2]
 local id, from, bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-//go:embed *.lua shared/*.lua
+//go:embed *.lua shared/*.lua shared/kin/*.lua
 var files embed.FS
 
 // Script is a script ready to be sent.
@@ -66,11 +66,32 @@ func assemble(verb, prelude string) (Script, error) {
 		if err != nil {
 			return Script{}, err
 		}
-		source.WriteString(strip(string(shared)))
+		all, err := include(name, string(shared))
+		if err != nil {
+			return Script{}, err
+		}
+		source.WriteString(strip(all))
 	}
 	source.WriteString(strip(body))
 	script.Source = source.String()
 	return script, nil
+}
+
+// include puts the files that a shared file names in a line "-- include:", from the folder of its name, in that place.
+func include(name, text string) (string, error) {
+	before, rest, ok := strings.Cut(text, "-- include: ")
+	if !ok {
+		return text, nil
+	}
+	line, after, _ := strings.Cut(rest, "\n")
+	for _, part := range strings.Fields(line) {
+		b, err := files.ReadFile("shared/" + name + "/" + part + ".lua")
+		if err != nil {
+			return "", err
+		}
+		before += string(b)
+	}
+	return before + after, nil
 }
 
 // Field returns one field of a script's header, its lines joined by blanks, or "".

@@ -6,7 +6,7 @@
 -- moves:   new -> ready | due | waiting; callbacks -> done | nothing; what is told may move as follow.lua says
 -- repeat:  safe: each edge and each part of a graph is worked off once, in the step that does so
 -- bound:   500 edges, 500 parts of graphs
--- with:    clock record rank sentinel wake isolate withdraw ending edges follow connect settle probe
+-- with:    clock record moment rank sentinel wake isolate withdraw ending kin settle probe
 local jobs, history, checkpoints, active, leaving = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ready, due = { t = KEYS[6], r = KEYS[7] }, { t = KEYS[8], r = KEYS[9] }
 local suspect, parked, kinds = { t = KEYS[10], r = KEYS[11] }, KEYS[12], KEYS[13]
@@ -14,7 +14,7 @@ local deadlines, outcomes, done, watched = KEYS[14], KEYS[15], KEYS[16], KEYS[17
 local quarantine, faults, wake, meta = KEYS[18], KEYS[19], { t = KEYS[20], r = KEYS[21] }, KEYS[22]
 local edges, waiting, adopting, callbacks, outbox, outgoing = KEYS[23], KEYS[24], KEYS[25], KEYS[26], KEYS[27], KEYS[28]
 
-local parts = 500
+local parts, k = 500, kin()
 -- A part of a graph is a line of: length of the id, of the record, where to or '-', due or '-', deadline or '-', edge to the
 -- flow itself (condition, class, place) or '-', number of parents; then the id; for each parent condition, class, length of
 -- its id in three digits, the id; then the record.
@@ -32,49 +32,48 @@ local function plant(flow, base, text, at)
   end
   local record = string.sub(text, at, at - 1 + tonumber(bytes))
   at = at + tonumber(bytes)
-  local n
+  local n, kept
   -- What has been put by itself goes its own way; the flow only follows it.
   if call('HEXISTS', outcomes, id) == 0 and call('HSETNX', jobs, id, record) == 1 then
-    n, memo[id] = fresh(), false
+    n = k.fresh()
+    k.blank(id)
     n.parents, n.left, n.to, n.due, n.deadline = #parents, #parents, to, when, limit
     if #parents + #to + #when + #limit > 3 or compound(record) then
-      change(id, n)
+      k.change(id, n)
       call('ZADD', waiting, num(now), id)
-      awaited[id] = true
+      k.await(id)
+      kept = true
     end
   end
   if root ~= '-' then
     local condition, class, place = string.sub(root, 1, 1), n and string.sub(root, 2, 2) or '-', num(base + tonumber(string.sub(root, 3)))
-    if not connect(id, flow, condition, class, place) then absent(id, flow, condition, class, place) end
+    if not k.connect(id, flow, condition, class, place) then k.absent(id, flow, condition, class, place) end
   end
   for i, parent in ipairs(n and parents or {}) do
-    if not connect(parent[3], id, parent[1], parent[2], num(i)) then absent(parent[3], id, parent[1], parent[2], num(i)) end
+    if not k.connect(parent[3], id, parent[1], parent[2], num(i)) then k.absent(parent[3], id, parent[1], parent[2], num(i)) end
   end
-  if n and awaited[id] == nil then return at, id, record end
-  if n and #parents == 0 then
-    awaited[id] = false
-    release(id, n)
-  end
+  if n and not kept then return at, id, record end
+  if n and #parents == 0 then k.release(id, n) end
   return at
 end
 -- Those that wait for nothing become ready together.
-local function enter(fresh)
-  local last = order(meta, #fresh)
+local function enter(new)
+  local last = order(meta, #new)
   for _, lane in ipairs({ 't', 'r' }) do
     local z = {}
-    for i, part in ipairs(fresh) do
+    for i, part in ipairs(new) do
       if string.sub(part[2], 2, 2) == lane then z[#z + 1], z[#z + 2] = rank(part[2], last + i), part[1] end
     end
     if #z > 0 then
       grow(ready[lane], call('ZCARD', ready[lane]))
       for from = 1, #z, 500 do call('ZADD', ready[lane], unpack(z, from, math.min(from + 499, #z))) end
-      lit[lane] = true
+      k.lit[lane] = true
     end
   end
 end
 -- unfold takes the next parts out of a flow's graph. When there are none it is a job like others, and waits for its parts.
 local function unfold(flow)
-  local text, n = call('HGET', jobs, flow), node(flow)
+  local text, n = call('HGET', jobs, flow), k.node(flow)
   local at = n and not n.only and n.at
   if not sound(text) or not compound(text) or not at then
     call('ZREM', waiting, flow)
@@ -84,31 +83,31 @@ local function unfold(flow)
   local ends = begins + 8 + tonumber(string.sub(text, begins, begins + 7))
   local base, new = math.floor(at / 4294967296), {}
   at = begins + at - base * 4294967296
-  while at and at < ends and parts > 0 and awaits(flow) do
+  while at and at < ends and parts > 0 and k.awaits(flow) do
     parts = parts - 1
     local id, record
     at, id, record = plant(flow, base, text, at)
     if id then new[#new + 1] = { id, record } end
   end
   if #new > 0 then enter(new) end
-  if not awaits(flow) then return end -- it has ended with one of its parts
+  if not k.awaits(flow) then return end -- it has ended with one of its parts
   if not at then
     call('ZREM', waiting, flow)
     return isolate(flow, 'its graph cannot be read')
   end
-  n = whole(flow)
+  n = k.whole(flow)
   if at < ends then
-    n.at, unfinished = base * 4294967296 + at - begins, true
-    return change(flow, n)
+    n.at = base * 4294967296 + at - begins
+    k.unfinish()
+    return k.change(flow, n)
   end
   local mark = string.sub(text, 7, 7) == 'G' and 'i' or '-'
   call('HSET', jobs, flow, string.sub(text, 1, 5) .. '-' .. mark .. string.sub(text, 8, begins - 1) .. string.sub(text, ends))
   n.at, n.left = 0, n.left - 1
-  change(flow, n)
+  k.change(flow, n)
   call('ZADD', waiting, num(now), flow)
   if n.left == 0 then
-    awaited[flow] = false
-    release(flow, n)
+    k.release(flow, n)
   end
 end
 
@@ -116,21 +115,23 @@ probe()
 -- A removing write comes first: what has ended is told also when memory is full.
 call('ZREM', callbacks, '')
 for _, id in ipairs(call('ZRANGEBYSCORE', callbacks, '0', '0', 'LIMIT', '0', '100')) do
-  local n, outcome = node(id), call('HGET', outcomes, id)
-  if effort <= 0 or not n or not outcome then
-    unfinished = unfinished or effort <= 0
-  elseif not toil(id, whole(id), outcome) then
-    unfinished = true
+  local n, outcome = k.node(id), call('HGET', outcomes, id)
+  if k.spent() then
+    k.unfinish()
+  elseif not n or not outcome then
+    call('ZREM', callbacks, id)
+  elseif not k.toil(id, k.whole(id), outcome) then
+    k.unfinish()
   elseif n.open == 0 then
     call('ZREM', callbacks, id)
-    retire(id, n)
+    k.retire(id, n)
   else
     call('ZADD', callbacks, num(now), id)
   end
 end
 settle({}, {}, {})
 for _, id in ipairs(call('ZRANGEBYSCORE', waiting, '0', '0', 'LIMIT', '0', '100')) do
-  if parts > 0 then unfold(id) else unfinished = true end
+  if parts > 0 then unfold(id) else k.unfinish() end
 end
 settle({}, {}, {})
 shine()

@@ -7,7 +7,7 @@
 --          (no sound record); the slice that finds nothing left drops the engine
 -- repeat:  safe: what was moved is no longer in the dead engine's range
 -- bound:   the slice, at most 100 jobs
--- with:    clock record rank sentinel wake fetch isolate withdraw overdue ending edges follow settle probe
+-- with:    clock record moment rank sentinel wake fetch isolate withdraw overdue ending kin settle probe
 local dying, workers, calls = KEYS[1], KEYS[2], KEYS[3]
 local jobs, history, checkpoints, active, leaving = KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local ready, due = { t = KEYS[9], r = KEYS[10] }, { t = KEYS[11], r = KEYS[12] }

@@ -22,30 +22,31 @@ local function after(id, record, when, limit)
   local second = string.find(when, ',', first + 1, true)
   local parent = string.sub(when, second + 1)
   if call('HEXISTS', jobs, parent) == 0 and call('HEXISTS', outcomes, parent) == 0 then return nil end
+  local k = kin()
   call('HSET', jobs, id, record)
   call('ZADD', waiting, num(now), id)
-  awaited[id] = true
-  local n = fresh()
+  k.await(id)
+  local n = k.fresh()
   n.parents, n.left, n.to, n.due = 1, 1, string.sub(when, 4, first - 1), string.sub(when, first + 1, second - 1)
   if limit ~= '' then n.deadline = limit end
-  change(id, n)
-  return connect(parent, id, string.sub(when, 2, 2), string.sub(when, 3, 3), '1')
+  k.change(id, n)
+  return k.connect(parent, id, string.sub(when, 2, 2), string.sub(when, 3, 3), '1')
 end
 -- further takes in one more part of a flow that still waits for others.
 local function further(id, record, when, limit)
   if call('HEXISTS', outcomes, id) == 1 or call('HEXISTS', jobs, id) == 1 then return same(id, record) end
   local first = string.find(when, ',', 4, true)
   local second = string.find(when, ',', first + 1, true)
-  local flow = string.sub(when, second + 1)
-  if not awaits(flow) then return nil end
-  local root, n = whole(flow), fresh()
+  local flow, k = string.sub(when, second + 1), kin()
+  if not k.awaits(flow) then return nil end
+  local root, n = k.whole(flow), k.fresh()
   root.parents, root.left = root.parents + 1, root.left + 1
-  change(flow, root)
+  k.change(flow, root)
   call('HSET', jobs, id, record)
   n.to, n.due, n.deadline = string.sub(when, 4, first - 1), string.sub(when, first + 1, second - 1), limit ~= '' and limit or '-'
-  change(id, n)
-  connect(id, flow, string.sub(when, 2, 2), string.sub(when, 3, 3), num(root.parents))
-  release(id, n)
+  k.change(id, n)
+  k.connect(id, flow, string.sub(when, 2, 2), string.sub(when, 3, 3), num(root.parents))
+  k.release(id, n)
   return true
 end
 -- one takes the job at a place of the arguments in. It returns whether the job is stored now, or was before; nothing if
@@ -60,7 +61,7 @@ local function one(at, order)
   local start, z = now, adds.ready[lane]
   if when ~= '' then start = math.max(now, moment(when, now)) end
   if start <= now and compound(record) then
-    begin(id, record)
+    kin().begin(id, record)
     return true
   end
   if start > now then

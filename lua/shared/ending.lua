@@ -6,3 +6,4 @@ local function ending(kind, record, past)
   return '1' .. kind .. (own ~= '' and 'o' or '-') .. (dated(past) and string.sub(past, 1, 10) or '0000000000')
     .. '0000000000000' .. string.sub(record, 12, 14) .. own .. task(record)
 end
+local tallied = { s = 'succeeded', f = 'failed', c = 'cancelled', e = 'expired', a = 'aborted' }

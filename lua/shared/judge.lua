@@ -101,7 +101,7 @@ local function perform(at, word)
     local mark = string.sub(when, 1, 1)
     if not word and (mark == '>' or mark == '&') then
       local other = string.match(when, '^[^,]*,[^,]*,(.*)$')
-      if not new[other] and not (mark == '>' and noted(other) or mark == '&' and awaits(other)) then word = 'unknown ' .. i end
+      if not new[other] and not (mark == '>' and noted(other) or mark == '&' and kin().awaits(other)) then word = 'unknown ' .. i end
     end
     new[id] = true
   end

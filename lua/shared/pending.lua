@@ -28,7 +28,7 @@ local function promote(lane)
   local fresh, back, z = order(meta, #records), front(meta, #records), {}
   for i, record in ipairs(records) do
     if sound(record) and compound(record) then
-      begin(ids[i], record)
+      kin().begin(ids[i], record)
     elseif sound(record) and doubtful(past[i]) then
       call('ZADD', suspect[lane], rank(record, back + i), ids[i])
       mark(wake[lane])

@@ -17,5 +17,5 @@ local function probe()
 end
 -- shine sets the markers of lanes that work has come to. An engine's own calls do without: their claims see the work.
 local function shine()
-  for lane in pairs(lit) do mark(wake[lane]) end
+  for lane in pairs(links and links.lit or {}) do mark(wake[lane]) end
 end

@@ -2,21 +2,23 @@
 -- goes on.
 -- An outcome begins with a text header (docs/wire.md); ending.lua writes it.
 -- needs: jobs, history, checkpoints, deadlines, outcomes, done, watched, meta, edges
-local watchers_keep = 60000
--- A plain success leaves nothing.
-local silent = '1s-0000010000' .. '0000000000000' .. '000'
+local silent = '1s-0000010000' .. '0000000000000' .. '000' -- a plain success, which leaves nothing
 local function part(ids, endings, keeps, from, to)
   if call('HLEN', history) > 0 then call('HDEL', history, unpack(ids, from, to)) end
   if call('HLEN', checkpoints) > 0 then call('HDEL', checkpoints, unpack(ids, from, to)) end
   if call('ZCARD', deadlines) > 0 then call('ZREM', deadlines, unpack(ids, from, to)) end
   local channels = call('HLEN', watched) > 0 and call('HMGET', watched, unpack(ids, from, to))
-  local linked = next(changed) or call('HLEN', edges) > 0
-  if linked then ahead({ unpack(ids, from, to) }) end
+  local linked = (links or call('HLEN', edges) > 0) and kin()
+  if linked then linked.ahead({ unpack(ids, from, to) }) end
+  -- Plain successes stand together: if the first and the last are, all are. Of most nobody wants to know.
+  if not channels and not linked and endings[from] == silent and endings[to] == silent then
+    return call('HDEL', jobs, unpack(ids, from, to))
+  end
   local at, fields, clock, told = string.format('%013.0f', now), {}, {}, {}
   for i = from, to do
     local id, keep = ids[i], keeps[i]
     local listeners = channels and channels[i - from + 1]
-    local n = linked and node(id)
+    local n = linked and linked.node(id)
     if (listeners or (n and not n.only)) and endings[i] == silent then
       -- It leaves an outcome after all, which names its task and, with an own id, its contents.
       local record = call('HGET', jobs, id)
@@ -24,13 +26,13 @@ local function part(ids, endings, keeps, from, to)
     end
     local outcome = (listeners or n or keep > 0) and string.sub(endings[i], 1, 13) .. at .. string.sub(endings[i], 27)
     if listeners then
-      keep = math.max(keep, watchers_keep)
+      keep = math.max(keep, 60000)
       told[#told + 1] = id
       for channel in string.gmatch(listeners, '%S+') do
         call('PUBLISH', channel, string.sub(outcome, 2, 2) .. id)
       end
     end
-    local held = n and bequeath(id, n, outcome, keep)
+    local held = n and linked.bequeath(id, n, outcome, keep)
     if held or keep > 0 then fields[#fields + 1], fields[#fields + 2] = id, outcome end
     if keep > 0 and not held then clock[#clock + 1], clock[#clock + 2] = num(now + keep), id end
   end
@@ -39,15 +41,15 @@ local function part(ids, endings, keeps, from, to)
   call('HDEL', jobs, unpack(ids, from, to))
   if #told > 0 then call('HDEL', watched, unpack(told)) end
 end
-local totals = { s = 'succeeded', f = 'failed', c = 'cancelled', e = 'expired', a = 'aborted' }
 local function settle(ids, endings, keeps)
   for from = 1, #ids, 250 do part(ids, endings, keeps, from, math.min(from + 249, #ids)) end
+  if not links then return end
   -- Those that ended because these did. Each has cost an edge, so there is an end to it.
-  while #fallen.ids > 0 do
-    local more = fallen
-    fallen = { ids = {}, endings = {}, keeps = {} }
-    for _, outcome in ipairs(more.endings) do call('HINCRBY', meta, totals[string.sub(outcome, 2, 2)], '1') end
+  local more = links.landed()
+  while #more.ids > 0 do
+    for _, outcome in ipairs(more.endings) do call('HINCRBY', meta, tallied[string.sub(outcome, 2, 2)], '1') end
     for from = 1, #more.ids, 250 do part(more.ids, more.endings, more.keeps, from, math.min(from + 249, #more.ids)) end
+    more = links.landed()
   end
-  flush()
+  links.flush()
 end

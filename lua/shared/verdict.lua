@@ -2,7 +2,6 @@
 -- needs: the keys of advance, keep_expired, first (the place of the first id), verdicts, plain
 local lost, owned, words, fields = {}, {}, {}, {}
 local tally = { succeeded = 0, failed = 0, cancelled = 0, expired = 0, retried = 0, lost = 0 }
-local tallies = { s = 'succeeded', f = 'failed', c = 'cancelled', e = 'expired' }
 local lengths = { keep = 2, retry = 4, back = 1, park = 2, ['break'] = 1, point = 1, left = 0, adopt = 6 }
 local ended, endings, keeps = {}, {}, {}
 local function finish(id, outcome, keep, count)
@@ -42,52 +41,48 @@ local function weigh()
   end
   return at
 end
--- embrace: the outcome of a job will be that of another one. Where that is not known, or where it would go on for ever,
--- the outcomes that are given stand for it.
-local deepest = 100
-local function circle(id, inner)
-  local n, below = node(id), 0
-  while inner and below < deepest do
-    if inner == id then return true end
-    local m = call('ZSCORE', adopting, inner) and node(inner)
-    local text = m and not m.only and look(inner .. '/<' .. num(m.parents))
-    inner, below = nil, below + 1
-    if text and string.sub(text, 1, 2) == '-a' then
-      local _, _, _, parent = edge(string.sub(text, 2))
-      inner = parent
-    end
-  end
-  return below + (n and not n.only and n.depth or 0) >= deepest
-end
+-- embrace: the outcome of a job will be that of another one. Where that is not known, or where it would be handed on more
+-- than a hundred times or in a circle, the outcomes that are given stand for it.
 local function embrace(id, inner, to, keep, unknown, endless)
-  if to == '' and circle(id, inner) then return finish(id, endless, keep_expired, 'failed') end
-  local n = whole(id)
-  n.keep = keep
-  change(id, n)
-  call('ZADD', adopting, num(now), id)
-  if to ~= '' then return send(to, '<,' .. shown(id), '', inner, '') end
-  n.parents = n.parents + 1
-  if connect(inner, id, 'a', '.', num(n.parents)) then
-    local m = node(inner)
-    if m and call('HEXISTS', jobs, inner) == 1 then
-      m = whole(inner)
-      m.depth = math.max(m.depth, n.depth + 1)
+  local k = kin()
+  local n = k.whole(id)
+  if to == '' then
+    local below, steps = inner, n.depth
+    while below and steps < 100 and below ~= id do
+      local m = call('ZSCORE', adopting, below) and k.node(below)
+      local text = m and not m.only and k.look(below .. '/<' .. num(m.parents))
+      below, steps = nil, steps + 1
+      if text and string.sub(text, 1, 2) == '-a' then
+        local _, _, _, parent = k.edge(string.sub(text, 2))
+        below = parent
+      end
     end
-  else
+    if below then return finish(id, endless, keep_expired, 'failed') end
+  end
+  n.keep = keep
+  k.change(id, n)
+  call('ZADD', adopting, num(now), id)
+  if to ~= '' then return k.send(to, '<,' .. k.shown(id), '', inner, '') end
+  n.parents = n.parents + 1
+  if not k.connect(inner, id, 'a', '.', num(n.parents)) then
     n.parents = n.parents - 1
     call('ZREM', adopting, id)
     finish(id, unknown, keep_expired, 'failed')
+  elseif call('HEXISTS', jobs, inner) == 1 then
+    local m = k.whole(inner)
+    m.depth = math.max(m.depth, n.depth + 1)
+    k.change(inner, m)
   end
 end
 local function conclude(id, word, at)
   if word == 'keep' then
     local outcome = ARGV[at]
-    finish(id, outcome, tonumber(ARGV[at + 1]), tallies[string.sub(outcome, 2, 2)])
+    finish(id, outcome, tonumber(ARGV[at + 1]), tallied[string.sub(outcome, 2, 2)])
   elseif word == 'retry' then
     local head, wait, past, late = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
     local limit = string.sub(head, 6, 6) == 'd' and (tonumber(call('ZSCORE', deadlines, id) or 0))
     if limit and late ~= '' and limit < now + wait then
-      finish(id, late, keep_expired, tallies[string.sub(late, 2, 2)])
+      finish(id, late, keep_expired, tallied[string.sub(late, 2, 2)])
     else
       if past ~= '' then call('HSET', history, id, past); pasts = pasts + 1 end
       if wait > 0 then

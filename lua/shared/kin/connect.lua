@@ -1,6 +1,5 @@
 -- connect: a job follows another one, which has ended or has not. Its node counts the edge already, as one that has not
 -- arrived. It returns false if nothing is stored of the parent.
--- needs: jobs, outcomes, callbacks
 local function connect(parent, child, condition, class, place)
   local text = condition .. class .. place .. ' ' .. child
   if call('HEXISTS', jobs, parent) == 1 then

@@ -14,7 +14,6 @@
 -- Classes: ! a callback: the parent is held until it has ended | + its outcome is wanted, and it ends with the follower |
 --   - its outcome is wanted | . nothing but its end
 -- A script reads and writes through memo, as it leaves things; flush writes what has changed.
--- needs: edges
 local memo, changed, nodes = {}, {}, {}
 local function look(field)
   local value = memo[field]
@@ -66,6 +65,8 @@ local function change(id, n)
   nodes[id] = n
   changed[id] = true
 end
+-- blank notes that a job that is new has no node.
+local function blank(id) memo[id] = false end
 -- whole makes the node of a job one that can say everything.
 local function whole(id)
   local n = node(id)

@@ -1,20 +1,19 @@
 -- follow: what the end of a job means for those that follow it, and for those it followed. Nothing here calls itself:
 -- jobs that end because others did are put on a list (fall), which settle works through.
--- needs: jobs, history, active, leaving, ready, due, deadlines, outcomes, done, meta, edges, waiting, adopting, callbacks,
---        outbox, outgoing
 local effort = 500 -- edges a call works off
-local copied = 1024 -- an outcome up to this size is copied to who wants it; a larger one is kept where it is
 local unfinished, posted = false, false
-local awaited = {}
-local lit = {} -- lanes that work has come to
+local awaited, lit = {}, {} -- who waits; lanes that work has come to
 local fallen = { ids = {}, endings = {}, keeps = {} }
+local function landed()
+  local all = fallen
+  fallen = { ids = {}, endings = {}, keeps = {} }
+  return all
+end
+local function unfinish() unfinished = true end
+local function spent() return effort <= 0 end
 local function fall(id, outcome, keep)
   local n = #fallen.ids + 1
   fallen.ids[n], fallen.endings[n], fallen.keeps[n] = id, outcome, keep
-end
-local function moment(text, base)
-  local ms = tonumber(string.sub(text, 2))
-  return string.sub(text, 1, 1) == '+' and base + ms or ms
 end
 -- A stored id as users see it: what goes to other queues is text with blanks between.
 local function shown(id)
@@ -56,11 +55,6 @@ local function nothing(name, text)
   local told = '\129\161n\145\131\161t' .. str('*errors.errorString') .. '\161m' .. str(text) .. '\161k' .. str(name)
   return '1f-0000000000' .. string.format('%013.0f', now) .. '000\129\167failure\196' .. string.char(#told) .. told
 end
--- compound: the record has a graph before its arguments.
-local function compound(record)
-  local mark = string.sub(record, 7, 7)
-  return mark == 'g' or mark == 'G'
-end
 -- begin: a flow waits while its graph is taken apart, a slice a call, by resume.
 local function begin(id, record)
   local at = 15 + (string.sub(record, 5, 5) == 'o' and 16 or 0) + tonumber(string.sub(record, 12, 14))
@@ -77,6 +71,7 @@ end
 -- release: nothing keeps it waiting any more.
 local function release(id, n)
   call('ZREM', waiting, id)
+  awaited[id] = false
   local record = call('HGET', jobs, id)
   if not sound(record) then return isolate(id, record and 'the header of the record cannot be read' or 'the record is missing') end
   local start, limit, lane = now, nil, string.sub(record, 2, 2)
@@ -100,6 +95,7 @@ local function release(id, n)
     lit[lane] = true
   end
 end
+local function await(id) awaited[id] = true end
 local function awaits(id)
   if awaited[id] == nil then awaited[id] = call('ZSCORE', waiting, id) and true or false end
   return awaited[id]
@@ -143,14 +139,14 @@ local function arrive(parent, outcome, text)
   local held = false
   if class == '.' then
     write(field, false)
-  elseif class ~= '!' and #outcome <= copied then
+  elseif class ~= '!' and #outcome <= 1024 then
+    -- A small outcome is copied to who wants it; a large one is kept where it is.
     write(field, '=' .. condition .. class .. string.format('%03.0f', #parent) .. parent .. outcome)
   else
     held = true
     write(field, '+' .. condition .. class .. '0 ' .. parent)
   end
   if n.left == 0 or (condition == 'w' and good) then
-    awaited[child] = false
     release(child, n)
   end
   return held
@@ -256,5 +252,4 @@ local function bequeath(id, n, outcome, keep)
   unfinished = unfinished or not all
   return true
 end
--- What is left for others to do: 'r' resume, 'p' the post.
-local function errands() return (unfinished and 'r' or '') .. (posted and 'p' or '') end
+local function left() return (unfinished and 'r' or '') .. (posted and 'p' or '') end
