@@ -116,6 +116,7 @@ type spec struct {
 	Record
 	id            string
 	due, deadline Moment
+	edge          *Edge
 }
 
 // job makes an item of a task "work" without arguments to speak of.
@@ -129,7 +130,7 @@ func job(change ...func(*spec)) Item {
 	if err != nil {
 		panic(err)
 	}
-	return Item{ID: s.id, Record: record, Due: s.due, Deadline: s.deadline}
+	return Item{ID: s.id, Record: record, Due: s.due, Deadline: s.deadline, Edge: s.edge}
 }
 
 func drawn() string { return strings.ReplaceAll(uuid.Must(uuid.NewV7()).String(), "-", "") }

@@ -114,6 +114,16 @@ var scenes = map[string]func(t *testing.T, b *bed) func() error{
 		b.put(t, job())
 		return func() error { _, _, err := b.List(t.Context(), "ready:thread", 0, -1); return err }
 	},
+	"inputs": func(t *testing.T, b *bed) func() error {
+		parent, child := job(), job(followsAs(OnEnd, Callback))
+		child.Edge.Job = parent.ID
+		b.put(t, parent, child)
+		return func() error { _, err := b.Inputs(t.Context(), child.ID, 1); return err }
+	},
+	"resume": func(t *testing.T, b *bed) func() error {
+		b.put(t, b.flow(t, "far"))
+		return func() error { _, err := b.Resume(t.Context()); return err }
+	},
 	"owned": func(t *testing.T, b *bed) func() error {
 		h := b.engine(t)
 		return func() error { _, err := b.Owned(t.Context(), h.Engine, 0); return err }
