@@ -99,11 +99,18 @@ func (j *Job[R]) CancelAll(ctx context.Context, reason ...error) (Stopped, error
 	for from := 1; from > 0; {
 		var in *store.Inputs
 		err := j.look(ctx, "looking for the parts of "+j.ID(), func(ctx context.Context) (err error) {
-			in, err = j.client.queue(j.queue).Inputs(ctx, j.id, from)
+			q := j.client.queue(j.queue)
+			if in, err = q.Inputs(ctx, j.id, from); err == nil && in.Begun {
+				_, err = q.Resume(ctx) // its parts are yet to become jobs
+			}
 			return err
 		})
 		if err != nil {
 			return Stopped{}, err
+		}
+		if in.Begun {
+			parts, from = nil, 1
+			continue
 		}
 		for _, one := range in.Inputs {
 			if one.Class == store.Part {

@@ -21,11 +21,12 @@ type Point struct {
 	Slots     int
 	Producers int
 	Pending   int
+	Shape     string
 }
 
 func cases() []Case {
 	return []Case{putCase, putManyCase, drainCase, latencyCase, rttCase, backlogCase, memoryCase, idleCase,
-		txCase, txHotCase}
+		txCase, txHotCase, flowCase}
 }
 
 func caseNamed(name string) (Case, bool) {

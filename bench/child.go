@@ -25,13 +25,17 @@ type childConfig struct {
 	Peer  string
 	Addr  string
 	Slots int
+	// Waiting, if not 0, makes it the worker of so many reactor jobs that wait at
+	// once. Then Peer and Slots are not looked at.
+	Waiting int
 }
 
 // report is one line from the child.
 type report struct {
-	Index    int   // of the job; -1 when the report is not of a job
-	Start    int64 // of the handler, ns since 1970
-	Requests int64 // sent by the child so far
+	Index    int            // of the job; -1 when the report is not of a job
+	Start    int64          // of the handler, ns since 1970
+	Requests int64          // sent by the child so far
+	Reactor  *reactorReport `json:",omitempty"`
 }
 
 // childMain is the whole life of a worker process.
@@ -53,15 +57,6 @@ func childWork(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal(first, &cfg); err != nil {
 		return err
 	}
-	peer, ok := peerNamed(cfg.Peer)
-	if !ok {
-		return fmt.Errorf("no peer %q", cfg.Peer)
-	}
-	var requests atomic.Int64
-	broker, err := peer.Open(ctx, cfg.Addr, &requests)
-	if err != nil {
-		return err
-	}
 	var mu sync.Mutex // one report at a time
 	tell := func(r report) error {
 		mu.Lock()
@@ -70,6 +65,29 @@ func childWork(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	go func() { // ends with the process at the latest
+		_, _ = io.Copy(io.Discard, lines)
+		fail(nil)
+	}()
+	var requests atomic.Int64
+	if cfg.Waiting > 0 {
+		err = childReactor(ctx, cfg, &requests, tell, fail)
+	} else {
+		err = childDrain(ctx, cfg, &requests, tell, fail)
+	}
+	return errors.Join(err, tell(report{Index: -1, Requests: requests.Load()}))
+}
+
+// childDrain runs jobs and reports each, until ctx ends.
+func childDrain(ctx context.Context, cfg childConfig, requests *atomic.Int64, tell func(report) error, fail func(error)) error {
+	peer, ok := peerNamed(cfg.Peer)
+	if !ok {
+		return fmt.Errorf("no peer %q", cfg.Peer)
+	}
+	broker, err := peer.Open(ctx, cfg.Addr, requests)
+	if err != nil {
+		return err
+	}
 	stop, err := broker.Work(ctx, WorkConfig{
 		Slots: cfg.Slots, Queues: []string{mainQueue}, Fail: fail,
 		Handle: func(index int, err error) {
@@ -88,16 +106,16 @@ func childWork(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := tell(report{Index: -1}); err != nil {
 		fail(err)
 	}
-	go func() { // ends with the process at the latest
-		_, _ = io.Copy(io.Discard, lines)
-		fail(nil)
-	}()
 	<-ctx.Done()
+	return errors.Join(mishap(ctx), stop(), broker.Close())
+}
+
+// mishap is why ctx has ended, nil if somebody just ended it.
+func mishap(ctx context.Context) error {
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		err = cause
+		return cause
 	}
-	err = errors.Join(err, stop(), broker.Close())
-	return errors.Join(err, tell(report{Index: -1, Requests: requests.Load()}))
+	return nil
 }
 
 // child is the parent's end of a worker process.
@@ -155,17 +173,23 @@ func startChild(ctx context.Context, cfg childConfig) (*child, error) {
 func (c *child) next(ctx context.Context, index int) (int64, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, sampleLimit, fmt.Errorf("job %d did not start within %v", index, sampleLimit))
 	defer cancel()
+	r, err := c.receive(ctx)
+	if err == nil && r.Index != index {
+		err = fmt.Errorf("not exactly once: job %d ran when %d was awaited", r.Index, index)
+	}
+	return r.Start, err
+}
+
+// receive waits for a report, whatever it is.
+func (c *child) receive(ctx context.Context) (report, error) {
 	select {
 	case r, ok := <-c.reports:
 		if !ok {
-			return 0, errors.New("the worker process ended")
+			return report{}, errors.New("the worker process ended")
 		}
-		if r.Index != index {
-			return 0, fmt.Errorf("not exactly once: job %d ran when %d was awaited", r.Index, index)
-		}
-		return r.Start, nil
+		return r, nil
 	case <-ctx.Done():
-		return 0, context.Cause(ctx)
+		return report{}, context.Cause(ctx)
 	}
 }
 

@@ -49,12 +49,17 @@ func (l *ledger) handle(index int, err error) {
 	if l.begin() > l.limit {
 		<-l.released
 	}
+	l.count(index, err)
+	l.end(true)
+}
+
+// count notes an execution of a job.
+func (l *ledger) count(index int, err error) {
 	if err != nil || index < 0 || index >= len(l.runs) {
 		l.strange.Add(1)
 	} else {
 		l.runs[index].Add(1)
 	}
-	l.end(true)
 }
 
 // try is the body of a handler whose work may be done again, as a transaction's

@@ -86,6 +86,9 @@ var smoke = []struct {
 	{"memory", []string{"-n", "100"}, 1, []string{"bytes_per_job"}},
 	{"idle", []string{"-for", "2s"}, 1, []string{"queues", "commands_per_s", "requests_per_s", "redis_cpu_ms_per_s"}},
 	{"tx", []string{"-n", "100", "-slots", "1,10"}, 2, []string{"conflicts_per_commit", "lost_updates"}},
+	{"flow", []string{"-n", "200", "-children", "50", "-links", "20", "-linkslots", "1,3", "-waiting", "100"}, 4, []string{"shape",
+		"drain_jobs_per_s", "share_of_drain", "link_p50_ms", "link_p99_ms", "bytes_per_job", "rss_bytes_per_job",
+		"longest_block_ms", "block_turns", "resting_block_ms", "longest_step_ms"}},
 	{"tx-hot", []string{"-n", "60"}, 1, []string{"commits_per_s", "conflicts_per_commit", "lost_updates"}},
 }
 
@@ -153,6 +156,13 @@ func checkRow(t *testing.T, name, peer string, realServer bool, more []string, r
 	}
 	if name == "tx-hot" {
 		positive = append(positive, "commits_per_s")
+	}
+	if name == "flow" {
+		positive = append(positive, map[string][]string{
+			"fanout":  {"drain_jobs_per_s", "share_of_drain"},
+			"chain":   {"link_p50_ms", "link_p99_ms"},
+			"reactor": {"bytes_per_job", "longest_block_ms"},
+		}[row["shape"].(string)]...)
 	}
 	if name == "memory" && realServer {
 		positive = append(positive, "bytes_per_job")

@@ -29,6 +29,11 @@ type Params struct {
 	Idle      time.Duration
 	RTT       time.Duration
 	For       time.Duration
+	Shapes    []string
+	Children  int
+	Links     int
+	LinkSlots []int
+	Waiting   int
 }
 
 // baseParams holds the defaults that a case may replace with its own.
@@ -47,6 +52,11 @@ func baseParams() Params {
 		Idle:      2 * time.Second,
 		RTT:       10 * time.Millisecond,
 		For:       30 * time.Second,
+		Shapes:    shapeNames(),
+		Children:  1_000,
+		Links:     1_000,
+		LinkSlots: []int{1, 10},
+		Waiting:   10_000,
 	}
 }
 
@@ -100,6 +110,11 @@ func (p *Params) flags(out io.Writer) *flag.FlagSet {
 	fs.DurationVar(&p.Idle, "idle", p.Idle, "latency: pause before each put")
 	fs.DurationVar(&p.RTT, "rtt", p.RTT, "rtt: round trip added, half each way")
 	fs.DurationVar(&p.For, "for", p.For, "idle: how long to watch")
+	fs.Var((*names)(&p.Shapes), "shapes", "flow: "+strings.Join(shapeNames(), ", "))
+	fs.IntVar(&p.Children, "children", p.Children, "flow: children of a fan-out; -n is those of all fan-outs together")
+	fs.IntVar(&p.Links, "links", p.Links, "flow: callbacks of a chain")
+	fs.Var((*ints)(&p.LinkSlots), "linkslots", "flow: slots of the worker of a chain, one row each")
+	fs.IntVar(&p.Waiting, "waiting", p.Waiting, "flow: reactor jobs that wait at once")
 	return fs
 }
 
@@ -115,6 +130,11 @@ func (p *Params) validate() error {
 			errs = append(errs, fmt.Errorf("-%s: must be at least %d", name, least))
 		}
 	}
+	for _, name := range p.Shapes {
+		if _, ok := shapeNamed(name); !ok {
+			errs = append(errs, fmt.Errorf("-shapes: no shape %q; there are %s", name, strings.Join(shapeNames(), ", ")))
+		}
+	}
 	atLeast("peers", 1, len(p.Peers))
 	atLeast("rounds", 1, p.Rounds)
 	atLeast("n", 1, p.N)
@@ -124,6 +144,10 @@ func (p *Params) validate() error {
 	atLeast("pending", 0, p.Pending...)
 	atLeast("queues", 1, p.Queues)
 	atLeast("samples", 1, p.Samples)
+	atLeast("children", 1, p.Children)
+	atLeast("links", 1, p.Links)
+	atLeast("linkslots", 1, p.LinkSlots...)
+	atLeast("waiting", 1, p.Waiting)
 	if p.Idle < 0 || p.RTT < 0 || p.For <= 0 {
 		errs = append(errs, errors.New("-idle, -rtt, -for: must not be negative"))
 	}

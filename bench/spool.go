@@ -11,7 +11,7 @@ import (
 )
 
 // spoolPeer measures Spool with thread slots only. Everything that touches
-// Spool is in this file and in spool_tx.go.
+// Spool is in this file and in spool_*.go.
 type spoolPeer struct{}
 
 // Raw is the argument: a msgpack string that is, encoded, as long as the
@@ -47,7 +47,11 @@ func noop() spool.Task[Raw, spool.None] { return spool.NewTask[Raw, spool.None](
 func (spoolPeer) Name() string { return "spool" }
 
 func (spoolPeer) Settings() string {
-	return fmt.Sprintf("spool %s, go-redis %s, ThreadSlots=slots, ReactorSlots=-1, result None",
+	return spoolVersions() + ", ThreadSlots=slots, ReactorSlots=-1, result None"
+}
+
+func spoolVersions() string {
+	return fmt.Sprintf("spool %s, go-redis %s",
 		moduleVersion("github.com/spooljobs/spool"), moduleVersion("github.com/redis/go-redis/v9"))
 }
 
@@ -119,12 +123,18 @@ func (b *spoolBroker) Work(ctx context.Context, w WorkConfig) (func() error, err
 		ReactorSlots: -1,
 	})
 	b.handle(b, worker, w)
+	return runSpool(ctx, worker, w.Fail), nil
+}
+
+// runSpool lets a worker work until the returned function is called, and tells
+// fail if it ends before.
+func runSpool(ctx context.Context, worker *spool.Worker, fail func(error)) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
 		err := worker.Run(ctx)
 		if ctx.Err() == nil {
-			w.Fail(fmt.Errorf("spool: the worker ended by itself: %w", err))
+			fail(fmt.Errorf("spool: the worker ended by itself: %w", err))
 		}
 		ended <- err
 	}()
@@ -134,7 +144,7 @@ func (b *spoolBroker) Work(ctx context.Context, w WorkConfig) (func() error, err
 			return err
 		}
 		return nil
-	}, nil
+	}
 }
 
 // Unfinished counts what waits, runs or was put in quarantine. The harness's

@@ -102,7 +102,8 @@ local function unfold(flow)
     return k.change(flow, n)
   end
   local mark = string.sub(text, 7, 7) == 'G' and 'i' or '-'
-  call('HSET', jobs, flow, string.sub(text, 1, 5) .. '-' .. mark .. string.sub(text, 8, begins - 1) .. string.sub(text, ends))
+  local limit = string.sub(text, begins + 8, begins + 13) == '000000' and string.sub(text, 6, 6) or '-'
+  call('HSET', jobs, flow, string.sub(text, 1, 5) .. limit .. mark .. string.sub(text, 8, begins - 1) .. string.sub(text, ends))
   n.at, n.left = 0, n.left - 1
   k.change(flow, n)
   call('ZADD', waiting, num(now), flow)

@@ -132,9 +132,10 @@ type Incoming struct {
 type Inputs struct {
 	To     string // where the job is to run, "<queue" if it was sent from there, "-" if neither; "" if it follows nobody
 	Total  int
-	Left   int // edges that have not arrived
-	Bad    int // edges of jobs that did not succeed
-	Next   int // the place to ask for next, 0 if this was the last page
+	Left   int  // edges that have not arrived
+	Bad    int  // edges of jobs that did not succeed
+	Begun  bool // its graph is being taken apart: Resume
+	Next   int  // the place to ask for next, 0 if this was the last page
 	Inputs []Incoming
 }
 
@@ -144,8 +145,9 @@ func (q *Queue) Inputs(ctx context.Context, id string, from int) (*Inputs, error
 	if err != nil {
 		return nil, err
 	}
-	in := &Inputs{To: text(reply, 2), Total: int(number(reply, 3)), Left: int(number(reply, 4)), Bad: int(number(reply, 5)), Next: int(number(reply, 6))}
-	for i := 7; i+3 < len(reply); i += 4 {
+	in := &Inputs{To: text(reply, 2), Total: int(number(reply, 3)), Left: int(number(reply, 4)), Bad: int(number(reply, 5)),
+		Begun: text(reply, 6) == "1", Next: int(number(reply, 7))}
+	for i := 8; i+3 < len(reply); i += 4 {
 		kind := text(reply, i)
 		if len(kind) != 2 {
 			continue

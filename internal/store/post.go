@@ -54,8 +54,9 @@ func (o *Out) arrives(from string) string {
 	case o.Mark[0] == '<':
 		return "<" + from + "," + o.Mark[1:]
 	case o.Mark[0] == '>' || o.Mark[0] == '&':
-		if cut := strings.LastIndexByte(o.Mark, ','); cut > 0 {
-			return o.Mark[:cut+1] + PackID(o.Mark[cut+1:])
+		// The id is what is behind the second comma: one of the user's may have commas of its own.
+		if parts := strings.SplitN(o.Mark, ",", 3); len(parts) == 3 {
+			return parts[0] + "," + parts[1] + "," + PackID(parts[2])
 		}
 	}
 	return o.Mark

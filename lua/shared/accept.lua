@@ -61,16 +61,13 @@ local function one(at, order)
   local start, z = now, adds.ready[lane]
   if when ~= '' then start = math.max(now, moment(when, now)) end
   if start <= now and compound(record) then
-    kin().begin(id, record)
-    return true
-  end
-  if start > now then
+    if kin().begin(id, record) > 0 then return true end
+  elseif start > now then
     z = adds.due[lane]
-    z[#z + 1] = num(start)
+    z[#z + 1], z[#z + 2] = num(start), id
   else
-    z[#z + 1] = rank(record, order)
+    z[#z + 1], z[#z + 2] = rank(record, order), id
   end
-  z[#z + 1] = id
   if limit ~= '' then
     late[#late + 1] = num(moment(limit, start))
     late[#late + 1] = id

@@ -19,7 +19,7 @@ local function part(ids, endings, keeps, from, to)
     local id, keep = ids[i], keeps[i]
     local listeners = channels and channels[i - from + 1]
     local n = linked and linked.node(id)
-    if (listeners or (n and not n.only)) and endings[i] == silent then
+    if endings[i] == silent and (listeners or n and (not n.only or string.sub(n.only, 2, 2) == '!')) then
       -- It leaves an outcome after all, which names its task and, with an own id, its contents.
       local record = call('HGET', jobs, id)
       if sound(record) then endings[i] = ending('s', record, '0000010000') end

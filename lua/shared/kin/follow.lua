@@ -55,7 +55,7 @@ local function nothing(name, text)
   local told = '\129\161n\145\131\161t' .. str('*errors.errorString') .. '\161m' .. str(text) .. '\161k' .. str(name)
   return '1f-0000000000' .. string.format('%013.0f', now) .. '000\129\167failure\196' .. string.char(#told) .. told
 end
--- begin: a flow waits while its graph is taken apart, a slice a call, by resume.
+-- begin: a flow waits while its graph is taken apart, a slice a call, by resume. It returns how many parts it has.
 local function begin(id, record)
   local at = 15 + (string.sub(record, 5, 5) == 'o' and 16 or 0) + tonumber(string.sub(record, 12, 14))
   local parts = tonumber(string.sub(record, at + 8, at + 13))
@@ -64,9 +64,10 @@ local function begin(id, record)
   n.parents, n.left = n.parents + parts, n.left + parts + 1
   change(id, n)
   call('ZADD', waiting, '0', id)
-  call('ZREM', deadlines, id) -- it has begun
+  if parts > 0 then call('ZREM', deadlines, id) end -- it has begun; one that only has callbacks has not
   awaited[id] = true
   unfinished = true
+  return parts
 end
 -- release: nothing keeps it waiting any more.
 local function release(id, n)

@@ -1,0 +1,330 @@
+package spool_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/spooljobs/spool/lua"
+)
+
+// A schedule plays a piece on a stage: several parties, each with its own connections, which stop before each script
+// call until the director lets exactly one of them go on. What is no script call passes freely.
+
+// stage is the way of all parties to the server.
+type stage struct {
+	dial  func(ctx context.Context) (net.Conn, error)
+	verbs map[string]string // by the sum of the script
+
+	mu     sync.Mutex // guards what follows, and the fields of parties and connections
+	known  map[string]bool
+	stops  []*stop
+	order  int
+	open   bool // nobody is stopped any more
+	busy   int  // calls let go that are not answered yet
+	motion int  // counts whatever is written and read
+	tally  tolls
+}
+
+// tolls is what a schedule has done to its parties.
+type tolls struct{ calls, lost, cut, kills, freezes, steps int }
+
+func (t *tolls) add(more tolls) {
+	t.calls, t.lost, t.cut = t.calls+more.calls, t.lost+more.lost, t.cut+more.cut
+	t.kills, t.freezes, t.steps = t.kills+more.kills, t.freezes+more.freezes, t.steps+more.steps
+}
+
+// party is a process of its own, as far as the server can tell.
+type party struct {
+	stage  *stage
+	name   string
+	rank   int
+	rdb    *redis.Client
+	life   context.Context // ends with it
+	end    context.CancelFunc
+	dead   bool
+	frozen chan struct{} // closed when it thaws; nil while it is not frozen
+	conns  map[*stagedConn]bool
+}
+
+// stop is a script call that has not been let go.
+type stop struct {
+	by    *party
+	verb  string
+	order int
+	fate  chan fateOf
+}
+
+// fateOf is what becomes of a call.
+type fateOf int
+
+const (
+	goes     fateOf = iota
+	cutOff          // it is not executed, and the connection is gone
+	unheard         // it is executed, and the reply is lost with the connection
+	diesHere        // the party dies before it
+	diesDone        // the party dies after it: it is executed
+)
+
+func newStage(dial func(ctx context.Context) (net.Conn, error), loaded bool) (*stage, error) {
+	scripts, err := lua.Load("")
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{dial: dial, verbs: map[string]string{}, known: map[string]bool{}}
+	for verb, script := range scripts {
+		sum := redis.NewScript(script.Source).Hash()
+		s.verbs[sum] = verb
+		s.known[sum] = loaded
+	}
+	return s, nil
+}
+
+// enter adds a party.
+func (s *stage) enter(name string) *party {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.order++
+	p := &party{stage: s, name: name, rank: s.order, conns: map[*stagedConn]bool{}}
+	p.life, p.end = context.WithCancel(context.Background())
+	p.rdb = redis.NewClient(&redis.Options{
+		Addr: "stage:6379", MaxRetries: -1, DialerRetries: 1, PoolSize: 1000, Dialer: p.connect,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	return p
+}
+
+func (p *party) connect(ctx context.Context, network, _ string) (net.Conn, error) {
+	refused := &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+	if !p.moves() {
+		return nil, refused
+	}
+	conn, err := p.stage.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &stagedConn{Conn: conn, by: p, gone: make(chan struct{})}
+	p.stage.mu.Lock()
+	defer p.stage.mu.Unlock()
+	if p.dead {
+		conn.Close()
+		return nil, refused
+	}
+	p.conns[c] = true
+	return c, nil
+}
+
+// die cuts all connections; none is made any more. What the party still does has no effect.
+func (p *party) die() {
+	p.stage.mu.Lock()
+	p.dead = true
+	var conns []*stagedConn
+	for c := range p.conns {
+		conns = append(conns, c)
+	}
+	p.stage.mu.Unlock()
+	for _, c := range conns {
+		c.Close()
+	}
+	p.end()
+}
+
+// moves waits until the party is not frozen, and says whether it lives.
+func (p *party) moves() bool {
+	for {
+		p.stage.mu.Lock()
+		p.stage.motion++
+		thaw, dead := p.frozen, p.dead
+		p.stage.mu.Unlock()
+		if thaw == nil || dead {
+			return !dead
+		}
+		select {
+		case <-thaw:
+		case <-p.life.Done():
+		}
+	}
+}
+
+// freeze stops everything that the party sends, beats too, for a time.
+func (p *party) freeze(d time.Duration) {
+	thaw := make(chan struct{})
+	p.stage.mu.Lock()
+	defer p.stage.mu.Unlock()
+	p.frozen = thaw
+	time.AfterFunc(d, func() {
+		p.stage.mu.Lock()
+		p.frozen = nil
+		p.stage.mu.Unlock()
+		close(thaw)
+	})
+}
+
+// waiting are the stops of those that are not frozen, in an order that the seed can rely on.
+func (s *stage) waiting() []*stop {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []*stop
+	for _, stop := range s.stops {
+		if stop.by.frozen == nil {
+			found = append(found, stop)
+		}
+	}
+	slices.SortFunc(found, func(a, b *stop) int {
+		return cmp.Or(cmp.Compare(a.by.rank, b.by.rank), cmp.Compare(a.verb, b.verb), cmp.Compare(a.order, b.order))
+	})
+	return found
+}
+
+// release lets a call meet its fate.
+func (s *stage) release(which *stop, f fateOf) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stops = slices.DeleteFunc(s.stops, func(other *stop) bool { return other == which })
+	s.tally.calls++
+	which.fate <- f
+}
+
+// openUp lets everything go, from now on.
+func (s *stage) openUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = true
+	for _, stop := range s.stops {
+		stop.fate <- goes
+	}
+	s.stops = nil
+}
+
+// still says how much has moved so far, and whether a call that was let go is under way.
+func (s *stage) still() (motion int, busy bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.motion, s.busy > 0
+}
+
+// stagedConn is one connection of a party.
+type stagedConn struct {
+	net.Conn
+	by   *party
+	gone chan struct{} // closed with it
+	once sync.Once
+
+	writing bool   // the last call is still being written
+	sum     string // the script that it calls, if it asks for it by its sum
+	flies   bool   // it was let go and is not answered
+	fate    fateOf
+}
+
+// scriptOf is the sum of a script that is called by it, or that the script itself is sent.
+func scriptOf(p []byte) (sum string, source bool) {
+	fields := bytes.SplitN(p, []byte("\r\n"), 6)
+	if len(fields) < 5 || p[0] != '*' {
+		return "", false
+	}
+	return string(fields[4]), bytes.EqualFold(fields[2], []byte("eval"))
+}
+
+func (c *stagedConn) Write(p []byte) (int, error) {
+	s := c.by.stage
+	if !c.by.moves() {
+		return 0, io.ErrClosedPipe
+	}
+	s.mu.Lock()
+	first := !c.writing
+	c.writing = true
+	sum, source := "", false
+	if first {
+		sum, source = scriptOf(p)
+	}
+	verb := s.verbs[sum]
+	if source {
+		verb = cmp.Or(s.verbs[c.sum], "eval")
+		s.known[c.sum] = true
+	} else if c.sum = sum; verb != "" && !s.known[sum] {
+		verb = "" // it asks whether the server has the script
+	}
+	if verb == "" || s.open {
+		s.mu.Unlock()
+		return c.Conn.Write(p)
+	}
+	s.order++
+	at := &stop{by: c.by, verb: verb, order: s.order, fate: make(chan fateOf, 1)}
+	s.stops = append(s.stops, at)
+	s.mu.Unlock()
+	select {
+	case c.fate = <-at.fate:
+	case <-c.gone:
+		s.mu.Lock()
+		s.stops = slices.DeleteFunc(s.stops, func(other *stop) bool { return other == at })
+		s.mu.Unlock()
+		return 0, io.ErrClosedPipe
+	}
+	switch c.fate {
+	case cutOff:
+		c.Close()
+		return 0, io.ErrClosedPipe
+	case diesHere:
+		c.by.die()
+		return 0, io.ErrClosedPipe
+	}
+	s.mu.Lock()
+	s.busy, c.flies = s.busy+1, true
+	s.mu.Unlock()
+	n, err := c.Conn.Write(p)
+	if err != nil {
+		c.landed()
+	}
+	return n, err
+}
+
+func (c *stagedConn) landed() {
+	s := c.by.stage
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.motion++
+	c.writing = false
+	if c.flies {
+		s.busy, c.flies = s.busy-1, false
+	}
+}
+
+func (c *stagedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.landed(); err != nil {
+		return n, err
+	}
+	switch c.fate {
+	case unheard:
+		c.Close()
+		return 0, io.EOF
+	case diesDone:
+		c.by.die()
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (c *stagedConn) Close() error {
+	c.once.Do(func() {
+		close(c.gone)
+		c.landed()
+		c.by.stage.mu.Lock()
+		delete(c.by.conns, c)
+		c.by.stage.mu.Unlock()
+	})
+	if err := c.Conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
