@@ -21,6 +21,8 @@ func (e *engine) beat(c *courier) {
 	for {
 		select {
 		case <-tick.C:
+		case <-c.parked:
+			p.whole = time.Time{}
 		case <-e.calls.Done():
 			return
 		}

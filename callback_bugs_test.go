@@ -40,6 +40,27 @@ func TestCallbacksLeaveTheDeadline(t *testing.T) {
 	}
 }
 
+// There is no retry after the deadline.
+func TestCallbacksLeaveTheDeadlineOfARetry(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		c := s.client(t)
+		ctx := within(t)
+		w := spool.NewWorker(c, fast(spool.WorkerConfig{}))
+		breaks.Handle(w, func(_ context.Context, why string) (int, error) {
+			return 0, spool.RetryAfter(time.Hour, errors.New(why))
+		})
+		rescue.Handle(w, func(_ context.Context, p spool.Outcome[int], with int) (int, error) { return with, nil })
+		work(t, w)
+		j := must(breaks.With("no", spool.BeginBy(time.Minute)).OnFailure(rescue.With(7, spool.ID("saved"))).Put(ctx, c))(t)
+		if _, err := j.Wait(ctx); err == nil || err.Error() != "no" {
+			t.Errorf("got %v", err)
+		}
+		if got := must(rescue.Job(c, "saved").Wait(ctx))(t); got != 7 {
+			t.Errorf("got %d", got)
+		}
+	})
+}
+
 // While it is held by a callback, a job without a result says what it was, and its id bears what it bore.
 func TestCallbackHoldsAPlainSuccess(t *testing.T) {
 	each(t, func(t *testing.T, s *server) {

@@ -18,6 +18,7 @@ type courier struct {
 	reader *reader // of the transactions in this queue
 	rank   int     // among the engine's queues; lower first
 	wake   chan struct{}
+	parked chan struct{} // jobs are parked: a beat is to look whether handlers here know them
 
 	// Used by the courier's goroutine alone.
 	number uint64 // of the last call under this registration
@@ -54,7 +55,7 @@ type courier struct {
 }
 
 func newCourier(e *engine, rank int, q *store.Queue) *courier {
-	return &courier{e: e, q: q, reader: e.client.reader(q.Name()), rank: rank, wake: make(chan struct{}, 1), runs: map[string]*run{},
+	return &courier{e: e, q: q, reader: e.client.reader(q.Name()), rank: rank, wake: make(chan struct{}, 1), parked: make(chan struct{}, 1), runs: map[string]*run{},
 		work: [2]bool{true, true}, owed: true}
 }
 
@@ -412,6 +413,12 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 	}
 	e.kickLocked(c)
 	e.mu.Unlock()
+	if answer.Parked && call.marked {
+		select {
+		case c.parked <- struct{}{}:
+		default:
+		}
+	}
 	if len(answer.Lost) > 0 {
 		e.log.Warn("verdicts came too late: the jobs have another owner", "queue", c.q.Name(), "jobs", len(answer.Lost))
 	}

@@ -16,8 +16,10 @@ var (
 	fetch   = spool.NewTask[string, string]("example.fetch")
 	count   = spool.NewReaction[string, spool.None, int]("example.count")
 	report  = spool.NewReaction[string, string, string]("example.report")
-	tallied   = spool.NewReaction[[]spool.Outcome[string], spool.None, string]("example.tallied")
+	tallied = spool.NewReaction[[]spool.Outcome[string], spool.None, string]("example.tallied")
 	doubled = spool.NewReaction[int, spool.None, int]("example.doubled")
+	spare   = spool.NewReaction[string, string, string]("example.spare")
+	crawl   = spool.NewTask[[]string, string]("example.crawl")
 )
 
 // pages runs a worker for these tasks on a Redis in the process. The function that it returns stops it.
@@ -50,6 +52,8 @@ func pages() (ctx context.Context, client *spool.Client, stop func()) {
 		}
 		return fmt.Sprintf("%d of %d pages", good, len(all.Value)), all.Err
 	})
+	spare.Handle(w, other)
+	crawl.Handle(w, all)
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
 	return ctx, client, func() {
@@ -125,37 +129,28 @@ func ExampleOnFailure() {
 	// no page lost
 }
 
+// other is the handler of a callback that chooses what follows, and hands its answer over to that.
+func other(ctx context.Context, page spool.Outcome[string], name string) (string, error) {
+	if page.Err == nil {
+		return page.Value, nil
+	}
+	job, err := fetch.Put(ctx, spool.Running(ctx).Client(), name)
+	if err != nil {
+		return "", err
+	}
+	return spool.Become(job)
+}
+
 func ExampleBecome() {
 	ctx, client, stop := pages()
 	defer stop()
 
-	// A callback that chooses what follows, and hands its answer over to that.
-	next := spool.NewReaction[string, string, string]("example.next")
-	w := spool.NewWorker(client, spool.WorkerConfig{})
-	next.Handle(w, func(ctx context.Context, page spool.Outcome[string], other string) (string, error) {
-		if page.Err == nil {
-			return page.Value, nil
-		}
-		job, err := fetch.Put(ctx, spool.Running(ctx).Client(), other)
-		if err != nil {
-			return "", err
-		}
-		return spool.Become(job)
-	})
-	running, end := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(running) }()
-
-	job, err := spool.Then(fetch.With("lost"), next.With("spare")).Put(ctx, client)
+	job, err := spool.Then(fetch.With("lost"), spare.With("spare")).Put(ctx, client)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(job.Wait(ctx))
-	end()
-	fmt.Println(<-ended)
-	// Output:
-	// page spare <nil>
-	// <nil>
+	// Output: page spare <nil>
 }
 
 func ExampleParallel() {
@@ -243,25 +238,20 @@ func ExampleGraph() {
 	// <nil>
 }
 
+// all is the handler of the first part of a batch, which finds out what the others are.
+func all(ctx context.Context, names []string) (string, error) {
+	batch := spool.Flow[string](ctx)
+	for _, name := range names {
+		if _, err := spool.Add(ctx, spool.Running(ctx).Client(), batch, fetch.With(name)); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprint(len(names), " pages found"), nil
+}
+
 func ExampleAdd() {
 	ctx, client, stop := pages()
 	defer stop()
-
-	// A batch whose size its first part finds out.
-	crawl := spool.NewTask[[]string, string]("example.crawl")
-	w := spool.NewWorker(client, spool.WorkerConfig{})
-	crawl.Handle(w, func(ctx context.Context, names []string) (string, error) {
-		batch := spool.Flow[string](ctx)
-		for _, name := range names {
-			if _, err := spool.Add(ctx, spool.Running(ctx).Client(), batch, fetch.With(name)); err != nil {
-				return "", err
-			}
-		}
-		return fmt.Sprint(len(names), " pages found"), nil
-	})
-	running, end := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(running) }()
 
 	job, err := spool.Parallel(crawl.With([]string{"a", "b", "c"})).Put(ctx, client)
 	if err != nil {
@@ -272,14 +262,11 @@ func ExampleAdd() {
 		fmt.Println(o.Value)
 	}
 	fmt.Println(err)
-	end()
-	fmt.Println(<-ended)
 	// Output:
 	// 3 pages found
 	// page a
 	// page b
 	// page c
-	// <nil>
 	// <nil>
 }
 

@@ -18,11 +18,10 @@ func (y *play) actor(p *party, do func(ctx context.Context, c *spool.Client)) er
 	y.mu.Lock()
 	y.left++
 	y.mu.Unlock()
-	y.actors.Add(1)
 	y.cast.Go(func() {
+		defer close(p.done)
 		defer p.rdb.Close()
 		defer c.Close()
-		defer y.actors.Done()
 		do(p.life, c)
 		y.mu.Lock()
 		defer y.mu.Unlock()
@@ -83,7 +82,7 @@ func putting[R any](p spool.Partial[R]) func(ctx context.Context, c *spool.Clien
 func (y *play) adds(a *author, n int) func(ctx context.Context, c *spool.Client) {
 	return func(ctx context.Context, c *spool.Client) {
 		for range n {
-			parent := y.pick(ctx, a.chance, func(p *piece) bool { return p.kind != isGraph })
+			parent := y.pick(ctx, a.chance, func(p *piece) bool { return p.kind != isGraph && !p.odd })
 			if parent == nil {
 				return
 			}

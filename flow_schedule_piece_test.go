@@ -48,14 +48,16 @@ type piece struct {
 	id        func() string
 	own       bool // it has an id of its own, which is known beforehand
 
+	odd bool // if it is not run its outcome is a list: nothing follows it
+
 	parents []*piece // that it follows; all of them
 	cond    byte     // under which condition: s, f, d, or c: a failure cancels it
 	sees    seesOf
-	parts   []*piece // a flow's
-	rest    byte     // the condition of these
-	flow    *piece   // that it is a part of
+	parts   []*piece    // a flow's
+	rest    byte        // the condition of these
+	flow    *piece      // that it is a part of
 	node    *spool.Node // in a graph
-	added   []*piece // parts that Add has put
+	added   []*piece    // parts that Add has put
 
 	// Guarded by play.mu.
 	put     answerOf
@@ -133,7 +135,7 @@ func (a *author) options(p *piece) []spool.Option {
 	return opts
 }
 
-func named(p *piece, drawn func() string) {
+func idBy(p *piece, drawn func() string) {
 	if p.id == nil {
 		p.id = drawn
 	}
@@ -162,7 +164,7 @@ func (a *author) act(hows ...string) (spool.Partial[string], *piece) {
 	}
 	partial := task.With(r, a.options(p)...)
 	partial = a.followed(partial, p)
-	named(p, func() string { return spool.PartialID(partial) })
+	idBy(p, func() string { return spool.PartialID(partial) })
 	return partial, p
 }
 
@@ -180,7 +182,7 @@ func (a *author) react(parent *piece, cond byte) (spool.After[string, string], *
 		next, _ := a.react(p, 'd')
 		after = after.OnDone(next)
 	}
-	named(p, func() string { return spool.AfterID(after) })
+	idBy(p, func() string { return spool.AfterID(after) })
 	return after, p
 }
 
@@ -188,13 +190,14 @@ func (a *author) react(parent *piece, cond byte) (spool.After[string, string], *
 func (a *author) join(sees seesOf, cond byte, parents ...*piece) (spool.After[[]spool.Outcome[string], string], *piece) {
 	p := a.piece(isJob, a.queue())
 	p.parents, p.cond, p.sees, p.home = parents, cond, sees, parents[0].home
+	p.odd = sees == seesOne && cond != 'd'
 	def := stagedJoin
 	if p.tx {
 		def = stagedJoinTx
 	}
 	r := a.role(p)
 	after := def.With(r, a.options(p)...)
-	named(p, func() string { return spool.AfterID(after) })
+	idBy(p, func() string { return spool.AfterID(after) })
 	return after, p
 }
 
@@ -274,7 +277,7 @@ func (a *author) list() (spool.Partial[[]spool.Outcome[string]], *piece) {
 		whole = spool.Parallel(partials...).With(opts...)
 	}
 	a.within(flow, parts...)
-	named(flow, func() string { return spool.PartialID(whole) })
+	idBy(flow, func() string { return spool.PartialID(whole) })
 	return whole, flow
 }
 
@@ -288,7 +291,7 @@ func (a *author) race() (spool.Partial[string], *piece) {
 	whole := spool.First(one, two).With(opts...)
 	a.within(flow, p, q)
 	whole = a.followed(whole, flow)
-	named(flow, func() string { return spool.PartialID(whole) })
+	idBy(flow, func() string { return spool.PartialID(whole) })
 	return whole, flow
 }
 
@@ -343,6 +346,6 @@ func (a *author) graph() (spool.Partial[[]spool.Outcome[any]], *piece) {
 	parts = append(parts, p)
 	whole := g.Partial()
 	a.within(flow, parts...)
-	named(flow, func() string { return spool.PartialID(whole) })
+	idBy(flow, func() string { return spool.PartialID(whole) })
 	return whole, flow
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,7 +18,6 @@ type play struct {
 	two    bool // queues
 	prefix string
 	beat   time.Duration
-	actors sync.WaitGroup // who puts, adds and cancels
 	cast   sync.WaitGroup // everybody
 
 	mu     sync.Mutex // guards what follows, and what pieces say of it
@@ -118,6 +116,7 @@ func (y *play) worker(ctx context.Context, p *party) error {
 		ShutdownGrace: -1, Identity: p.name})
 	y.handlers(w)
 	y.cast.Go(func() {
+		defer close(p.done)
 		defer p.rdb.Close()
 		defer c.Close()
 		run, stop := context.WithCancel(p.life)
@@ -184,7 +183,7 @@ func (y *play) inTx(ctx context.Context, tx *spool.Tx, r role, saw string) (stri
 		return "", err
 	}
 	result, err := y.end(ctx, tx, p, run)
-	if err != nil && errors.Is(err, errStaged) && strings.HasSuffix(err.Error(), " failed") {
+	if p.how == "fails" {
 		err = spool.KeepWrites(err)
 	}
 	return result, err

@@ -5,11 +5,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -26,14 +26,16 @@ type stage struct {
 	dial  func(ctx context.Context) (net.Conn, error)
 	verbs map[string]string // by the sum of the script
 
-	mu     sync.Mutex // guards what follows, and the fields of parties and connections
-	known  map[string]bool
+	mu     sync.Mutex      // guards what follows, and the fields of parties and connections
+	known  map[string]bool // scripts that the server has
+	cast   []*party
 	stops  []*stop
 	order  int
 	open   bool // nobody is stopped any more
 	busy   int  // calls let go that are not answered yet
 	motion int  // counts whatever is written and read
 	tally  tolls
+	trace  []string // of what was let go, for people
 }
 
 // tolls is what a schedule has done to its parties.
@@ -52,6 +54,7 @@ type party struct {
 	rdb    *redis.Client
 	life   context.Context // ends with it
 	end    context.CancelFunc
+	done   chan struct{} // closed when it has gone, or was found dead
 	dead   bool
 	frozen chan struct{} // closed when it thaws; nil while it is not frozen
 	conns  map[*stagedConn]bool
@@ -95,7 +98,8 @@ func (s *stage) enter(name string) *party {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.order++
-	p := &party{stage: s, name: name, rank: s.order, conns: map[*stagedConn]bool{}}
+	p := &party{stage: s, name: name, rank: s.order, done: make(chan struct{}), conns: map[*stagedConn]bool{}}
+	s.cast = append(s.cast, p)
 	p.life, p.end = context.WithCancel(context.Background())
 	p.rdb = redis.NewClient(&redis.Options{
 		Addr: "stage:6379", MaxRetries: -1, DialerRetries: 1, PoolSize: 1000, Dialer: p.connect,
@@ -104,10 +108,9 @@ func (s *stage) enter(name string) *party {
 	return p
 }
 
-func (p *party) connect(ctx context.Context, network, _ string) (net.Conn, error) {
-	refused := &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+func (p *party) connect(ctx context.Context, _, _ string) (net.Conn, error) {
 	if !p.moves() {
-		return nil, refused
+		return broken(), nil
 	}
 	conn, err := p.stage.dial(ctx)
 	if err != nil {
@@ -118,10 +121,18 @@ func (p *party) connect(ctx context.Context, network, _ string) (net.Conn, error
 	defer p.stage.mu.Unlock()
 	if p.dead {
 		conn.Close()
-		return nil, refused
+		return broken(), nil
 	}
 	p.conns[c] = true
 	return c, nil
+}
+
+// broken is a connection that never works. An error instead, go-redis would write to standard error.
+func broken() net.Conn {
+	one, other := net.Pipe()
+	one.Close()
+	other.Close()
+	return one
 }
 
 // die cuts all connections; none is made any more. What the party still does has no effect.
@@ -164,9 +175,11 @@ func (p *party) freeze(d time.Duration) {
 	p.frozen = thaw
 	time.AfterFunc(d, func() {
 		p.stage.mu.Lock()
-		p.frozen = nil
-		p.stage.mu.Unlock()
-		close(thaw)
+		defer p.stage.mu.Unlock()
+		if p.frozen == thaw {
+			p.frozen = nil
+			close(thaw)
+		}
 	})
 }
 
@@ -192,6 +205,7 @@ func (s *stage) release(which *stop, f fateOf) {
 	defer s.mu.Unlock()
 	s.stops = slices.DeleteFunc(s.stops, func(other *stop) bool { return other == which })
 	s.tally.calls++
+	s.trace = append(s.trace, fmt.Sprintf("%s: %s %s", which.by.name, which.verb, [...]string{"", "is cut off", "is not heard of", "dies before", "dies after"}[f]))
 	which.fate <- f
 }
 
@@ -204,6 +218,12 @@ func (s *stage) openUp() {
 		stop.fate <- goes
 	}
 	s.stops = nil
+	for _, p := range s.cast {
+		if p.frozen != nil {
+			close(p.frozen)
+			p.frozen = nil
+		}
+	}
 }
 
 // still says how much has moved so far, and whether a call that was let go is under way.

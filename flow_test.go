@@ -15,7 +15,7 @@ var (
 	multiply = spool.NewReaction[int, int, int]("flow.multiply")
 	rescue   = spool.NewReaction[int, int, int]("flow.rescue")
 	sum      = spool.NewReaction[[]spool.Outcome[int], int, int]("flow.sum")
-	listed    = spool.NewReaction[[]spool.Outcome[any], None, string]("flow.listed")
+	listed   = spool.NewReaction[[]spool.Outcome[any], None, string]("flow.listed")
 )
 
 type None = spool.None

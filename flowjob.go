@@ -96,6 +96,7 @@ type Stopped struct {
 // answers ErrBadState once the flow has ended.
 func (j *Job[R]) CancelAll(ctx context.Context, reason ...error) (Stopped, error) {
 	var parts []string
+	var all []store.Incoming
 	for from := 1; from > 0; {
 		var in *store.Inputs
 		err := j.look(ctx, "looking for the parts of "+j.ID(), func(ctx context.Context) (err error) {
@@ -109,15 +110,15 @@ func (j *Job[R]) CancelAll(ctx context.Context, reason ...error) (Stopped, error
 			return Stopped{}, err
 		}
 		if in.Begun {
-			parts, from = nil, 1
+			all, from = nil, 1
 			continue
 		}
-		for _, one := range in.Inputs {
-			if one.Class == store.Part {
-				parts = append(parts, one.Parent)
-			}
+		all, from = append(all, in.Inputs...), in.Next
+	}
+	for _, one := range byPlace(all) {
+		if one.Class == store.Part {
+			parts = append(parts, one.Parent)
 		}
-		from = in.Next
 	}
 	if err := j.Cancel(ctx, reason...); err != nil {
 		return Stopped{}, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -22,7 +23,22 @@ func (e *engine) bring(r *run) (store.Verdict, bool) {
 	if !r.record.Inputs || r.inputs != nil {
 		return store.Verdict{}, true
 	}
-	var found []store.Incoming
+	all, verdict, ok := e.incoming(r)
+	if !ok {
+		return verdict, false
+	}
+	found := []store.Incoming{}
+	for _, one := range all {
+		if one.Class != store.Order && one.Condition != store.Adoption && (one.Arrived || r.task != firstTask) {
+			found = append(found, one)
+		}
+	}
+	r.inputs, r.joins = found, r.record.Extra.Join
+	return store.Verdict{}, true
+}
+
+// incoming is what comes in at a job, each edge once, in order.
+func (e *engine) incoming(r *run) (all []store.Incoming, verdict store.Verdict, ok bool) {
 	queue, away := e.client.queue(r.queue), false
 	for from := 1; from > 0; {
 		var in *store.Inputs
@@ -36,24 +52,32 @@ func (e *engine) bring(r *run) (store.Verdict, bool) {
 		}
 		switch {
 		case err != nil && errors.Is(err, store.ErrAway):
-			return backVerdict(r), false // the worker is at its end
+			return nil, backVerdict(r), false // the worker is at its end
 		case err != nil:
-			return e.judge(r, failing(err)), false
-		case sent && !away:
+			return nil, e.judge(r, failing(err)), false
+		case sent && !away && in.Total == 0: // what a flow waits for lies where it was taken apart: here
 			queue, away = e.client.queue(home), true
 			continue
 		case in.To == "":
-			return e.judge(r, failing(Cancelled(errOrphan))), false
+			return nil, e.judge(r, failing(Cancelled(errOrphan))), false
 		}
-		for _, one := range in.Inputs {
-			if one.Class != store.Order && one.Condition != store.Adoption && (one.Arrived || r.task != firstTask) {
-				found = append(found, one)
-			}
-		}
-		from = in.Next
+		all, from = append(all, in.Inputs...), in.Next
 	}
-	r.inputs, r.joins = found, r.record.Extra.Join
-	return store.Verdict{}, true
+	return byPlace(all), store.Verdict{}, true
+}
+
+// byPlace puts edges in order. Of one that is there twice, in a list and arrived, the one that has arrived counts.
+func byPlace(all []store.Incoming) []store.Incoming {
+	slices.SortFunc(all, func(a, b store.Incoming) int {
+		if a.Place == b.Place && a.Arrived != b.Arrived {
+			if a.Arrived {
+				return -1
+			}
+			return 1
+		}
+		return a.Place - b.Place
+	})
+	return slices.CompactFunc(all, func(a, b store.Incoming) bool { return a.Place == b.Place })
 }
 
 // failing is the end of a call that was not made.

@@ -14,7 +14,8 @@
 -- returns: {'ok', now_ms, number kept before, lost, fence of the first claim, more:thread, more:reactor, due:thread,
 --          due:reactor, errands, then id, record, history of each claim} | {'again', now_ms, lost} | {'stale', now_ms} | {'gone', now_ms};
 --          lost: places of the verdicts whose run is no longer the owner; more: '1' if claimable work is left;
---          due: ms of the next due job or ''; errands: see follow.lua
+--          due: ms of the next due job or ''; errands: see kin.lua,
+--          and 'k' if jobs are parked
 -- moves:   active -> done or nothing | due | ready | suspect | parked | quarantine; due -> ready | suspect;
 --          pending -> done (deadline); parked, suspect, ready -> active; leaving -> nothing
 -- repeat:  safe: the number was applied before, so nothing changes; the engine then adopts what bears its token

@@ -36,6 +36,7 @@ elseif sound(record) and (token or call('ZREM', adopting, id) == 1 or withdraw(i
     call('ZREM', active, id)
     call('ZADD', leaving, num(tonumber(token)), id)
   end
+  if compound(record) then kin().bury(id, record) end
   settle({ id }, { ending('c', record, call('HGET', history, id)) .. body }, { keep })
   call('HINCRBY', meta, 'cancelled', '1')
 end

@@ -26,6 +26,7 @@ if record then
   word = 'begun'
   if withdraw(id, record) then
     word = 'done'
+    if sound(record) and compound(record) then kin().bury(id, record) end
     settle({ id }, { ending('f', record, call('HGET', history, id)) .. body }, { keep })
     call('HINCRBY', meta, 'failed', '1')
   end

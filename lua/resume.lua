@@ -18,7 +18,7 @@ local parts, k = 500, kin()
 -- A part of a graph is a line of: length of the id, of the record, where to or '-', due or '-', deadline or '-', edge to the
 -- flow itself (condition, class, place) or '-', number of parents; then the id; for each parent condition, class, length of
 -- its id in three digits, the id; then the record.
-local function plant(flow, base, text, at)
+local function plant(flow, base, text, at, over)
   local stop = string.find(text, '\n', at, true)
   local size, bytes, to, when, limit, root, count =
     string.match(string.sub(text, at, (stop or 0) - 1), '^(%d+) (%d+) (%S+) (%S+) (%S+) (%S+) (%d+)$')
@@ -33,6 +33,11 @@ local function plant(flow, base, text, at)
   local record = string.sub(text, at, at - 1 + tonumber(bytes))
   at = at + tonumber(bytes)
   local n, kept
+  if over and root ~= '-' then
+    -- The flow has ended without it.
+    if call('HEXISTS', outcomes, id) == 0 and call('HSETNX', jobs, id, record) == 1 then k.cancelled(id, record) end
+    return at
+  end
   -- What has been put by itself goes its own way; the flow only follows it.
   if call('HEXISTS', outcomes, id) == 0 and call('HSETNX', jobs, id, record) == 1 then
     n = k.fresh()
@@ -47,6 +52,10 @@ local function plant(flow, base, text, at)
   end
   if root ~= '-' then
     local condition, class, place = string.sub(root, 1, 1), n and string.sub(root, 2, 2) or '-', num(base + tonumber(string.sub(root, 3)))
+    if n and not kept then
+      k.change(id, { only = condition .. '*' .. place .. ' ' .. flow })
+      return at, id, record, tonumber(place)
+    end
     if not k.connect(id, flow, condition, class, place) then k.absent(id, flow, condition, class, place) end
   end
   for i, parent in ipairs(n and parents or {}) do
@@ -55,6 +64,21 @@ local function plant(flow, base, text, at)
   if n and not kept then return at, id, record end
   if n and #parents == 0 then k.release(id, n) end
   return at
+end
+-- list joins parts that follow nothing to their flow, those with places in a row by one list.
+local function list(flow, new)
+  local n, from = k.whole(flow), 1
+  for i, part in ipairs(new) do
+    local after = new[i + 1]
+    if part[3] and not (after and after[3] == part[3] + 1) then
+      local ids = {}
+      for at = from, i do ids[#ids + 1] = string.format('%03.0f', #new[at][1]) .. new[at][1] end
+      n.lists = n.lists + 1
+      k.write(flow .. '/[' .. num(n.lists), num(new[from][3]) .. ' ' .. table.concat(ids))
+    end
+    if not part[3] or not (after and after[3] == part[3] + 1) then from = i + 1 end
+  end
+  k.change(flow, n)
 end
 -- Those that wait for nothing become ready together.
 local function enter(new)
@@ -72,7 +96,7 @@ local function enter(new)
   end
 end
 -- unfold takes the next parts out of a flow's graph. When there are none it is a job like others, and waits for its parts.
-local function unfold(flow)
+local function unfold(flow, over)
   local text, n = call('HGET', jobs, flow), k.node(flow)
   local at = n and not n.only and n.at
   if not sound(text) or not compound(text) or not at then
@@ -83,22 +107,34 @@ local function unfold(flow)
   local ends = begins + 8 + tonumber(string.sub(text, begins, begins + 7))
   local base, new = math.floor(at / 4294967296), {}
   at = begins + at - base * 4294967296
-  while at and at < ends and parts > 0 and k.awaits(flow) do
+  while at and at < ends and parts > 0 and (over or k.awaits(flow)) do
     parts = parts - 1
-    local id, record
-    at, id, record = plant(flow, base, text, at)
-    if id then new[#new + 1] = { id, record } end
+    local id, record, place
+    at, id, record, place = plant(flow, base, text, at, over)
+    if id then new[#new + 1] = { id, record, place } end
   end
-  if #new > 0 then enter(new) end
-  if not k.awaits(flow) then return end -- it has ended with one of its parts
+  if #new > 0 then
+    enter(new)
+    list(flow, new)
+  end
   if not at then
     call('ZREM', waiting, flow)
+    call('ZREM', callbacks, flow)
     return isolate(flow, 'its graph cannot be read')
   end
   n = k.whole(flow)
+  if not over and not k.awaits(flow) then
+    n.at = base * 4294967296 + at - begins -- it has ended with one of its parts
+    return k.change(flow, n)
+  end
   if at < ends then
     n.at = base * 4294967296 + at - begins
     k.unfinish()
+    return k.change(flow, n)
+  end
+  if over then
+    call('HDEL', jobs, flow)
+    n.at = 0
     return k.change(flow, n)
   end
   local mark = string.sub(text, 7, 7) == 'G' and 'i' or '-'
@@ -121,7 +157,9 @@ for _, id in ipairs(call('ZRANGEBYSCORE', callbacks, '0', '0', 'LIMIT', '0', '10
     k.unfinish()
   elseif not n or not outcome then
     call('ZREM', callbacks, id)
-  elseif not k.toil(id, k.whole(id), outcome) then
+  elseif n.at > 0 and parts <= 0 then
+    k.unfinish()
+  elseif n.at > 0 and unfold(id, true) or not k.toil(id, k.whole(id), outcome) then
     k.unfinish()
   elseif n.open == 0 then
     call('ZREM', callbacks, id)

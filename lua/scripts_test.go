@@ -334,8 +334,8 @@ func TestScriptsKeepToWhatEveryServerHas(t *testing.T) {
 	words := regexp.MustCompile(`(?:return|=) ?\{ ?'([^']*)'`)
 	reserved := []string{"READONLY", "LOADING", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "NOSCRIPT", "MOVED", "ASK", "BUSY",
 		"MISCONF", "UNBLOCKED", "OOM", "ERR", "WRONGTYPE", "EXECABORT", "NOAUTH", "NOPERM"}
-	for _, path := range append(glob(t, "*.lua"), glob(t, "shared/*.lua")...) {
-		all := read(t, path)
+	for _, path := range slices.Concat(glob(t, "*.lua"), glob(t, "shared/*.lua"), glob(t, "shared/kin/*.lua")) {
+		all := raw(t, path)
 		if found := banned.FindString(code(all)); found != "" {
 			t.Errorf("%s uses %s", path, found)
 		}

@@ -108,6 +108,7 @@ type Advanced struct {
 	Claims  []Claim
 	More    [2]bool  // claimable work is left, by lane
 	NextDue [2]int64 // ms, 0 if none, by lane
+	Parked  bool     // jobs are parked: a beat names their kinds
 }
 
 // Advance finishes and claims. Plain verdicts must come first. The same number must carry the same call.
@@ -182,6 +183,7 @@ func (q *Queue) advanced(a *Advance, reply []any) *Advanced {
 		done.NextDue[lane] = number(reply, 7+lane)
 	}
 	q.errand(text(reply, 9))
+	done.Parked = strings.Contains(text(reply, 9), "k")
 	done.Claims = claims(reply, 10, a.Engine.Token(a.Number), number(reply, 4))
 	return done
 }

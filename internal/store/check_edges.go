@@ -11,59 +11,68 @@ func (s *space) checkEdges(where map[string]string, report reporter) {
 	edges := s.hashes["edges"]
 	nodes := make(map[string]*nodeText)
 	for field, value := range edges {
-		if !strings.Contains(field[max(0, strings.LastIndexByte(field, '/')):], "/>") && !strings.Contains(field[max(0, strings.LastIndexByte(field, '/')):], "/<") {
-			n, err := parseNode(value)
-			if err != nil {
-				report("edges: the node of %q: %v", UnpackID(field), err)
-				continue
-			}
-			nodes[field] = n
-			if where[field] == "" || where[field] == "done" {
-				report("edges: %q has a node and is in state %q", UnpackID(field), where[field])
-			}
-		}
-	}
-	arrivedOf, held := make(map[string]int), make(map[string]int)
-	for id, n := range nodes {
-		if n.only != "" {
-			s.checkEdge(id, "1", n.only, report)
-		}
-	}
-	for field, value := range edges {
-		cut := strings.LastIndexByte(field, '/')
-		if cut < 0 || cut+2 > len(field) {
+		if _, _, _, ok := splitEdge(field); ok {
 			continue
 		}
-		id, mark, place := field[:cut], field[cut+1], field[cut+2:]
+		n, err := parseNode(value)
+		if err != nil {
+			report("edges: the node of %q: %v", UnpackID(field), err)
+			continue
+		}
+		nodes[field] = n
+		if where[field] == "" || where[field] == "done" {
+			report("edges: %q has a node and is in state %q", UnpackID(field), where[field])
+		}
+		if n.only != "" {
+			s.checkEdge(field, "1", n.only, report)
+		}
+	}
+	came, held := make(map[string]int), make(map[string]int) // by follower; by parent
+	for field, value := range edges {
+		id, mark, place, ok := splitEdge(field)
+		if !ok {
+			continue
+		}
+		n := nodes[id]
+		if n == nil || n.only != "" {
+			report("edges: %q has %c%d and no node that counts", UnpackID(id), mark, place)
+			continue
+		}
 		switch mark {
 		case '>':
-			n := nodes[id]
-			k, err := strconv.Atoi(place)
-			if n == nil || n.only != "" || err != nil || k <= n.told || k > n.followers {
-				report("edges: %q has an edge %s that its node does not count", UnpackID(id), place)
+			if place <= n.told || place > n.followers {
+				report("edges: %q has the edge %d, which its node does not count", UnpackID(id), place)
 			}
-			s.checkEdge(id, place, value, report)
+			s.checkEdge(id, strconv.Itoa(place), value, report)
+		case '[':
+			listed, ok := appendListed(nil, value)
+			if !ok || place > n.lists {
+				report("edges: the list %d of %q", place, UnpackID(id))
+			}
+			for _, in := range listed {
+				if s.knows(in.Parent, in.Place, id) {
+					came[id]++
+				}
+			}
+		case '=':
+			if arrived, ok := appendHeap(nil, value); !ok || place > n.heaps || len(arrived) == 0 {
+				report("edges: the heap %d of %q", place, UnpackID(id))
+			}
 		case '<':
-			n := nodes[id]
-			i, err := strconv.Atoi(place)
-			if n == nil || n.only != "" || err != nil || i <= n.freed || i > n.parents {
-				report("edges: at %q the edge %s comes in, which its node does not count", UnpackID(id), place)
+			in, ok := incoming(value)
+			if !ok || place > n.parents || n.loose == 0 {
+				report("edges: at %q the edge %d comes in, which its node does not count", UnpackID(id), place)
 				continue
 			}
-			parent := parentOf(value)
-			switch value[0] {
-			case '-':
-				arrivedOf[id]++ // counted below as not arrived
-				e, ok := parseEdge(value[1:])
-				out := edges[parent+"/>"+e.place]
-				if p := nodes[parent]; p != nil && p.only != "" {
-					out = p.only
-				}
-				if !ok || out != string([]byte{e.condition, e.class})+place+" "+id {
-					report("edges: at %q comes in %s from %q, which does not know of it", UnpackID(id), place, UnpackID(parent))
-				}
-			case '+':
+			parent := PackID(in.Parent)
+			switch {
+			case value[0] == '+':
 				held[parent]++
+			case value[0] == '-':
+				came[id]++
+				if !s.tells(parent, value[1:], place, id) {
+					report("edges: at %q comes in %d from %q, which does not know of it", UnpackID(id), place, in.Parent)
+				}
 			}
 		}
 	}
@@ -71,17 +80,13 @@ func (s *space) checkEdges(where map[string]string, report reporter) {
 		if n.only != "" {
 			continue
 		}
-		guard := 0
-		if where[id] == "waiting" && s.zsets["waiting"][id] == 0 {
-			continue // its graph is being taken apart
-		}
-		if where[id] == "waiting" && arrivedOf[id]+guard != n.left {
-			report("edges: %q waits for %d and counts %d", UnpackID(id), arrivedOf[id], n.left)
+		if where[id] == "waiting" && s.zsets["waiting"][id] != 0 && came[id] != n.left {
+			report("edges: %q waits for %d and counts %d", UnpackID(id), came[id], n.left)
 		}
 		if where[id] == "callbacks" && n.told == n.followers && held[id] != n.open {
 			report("edges: %q is held by %d and counts %d", UnpackID(id), held[id], n.open)
 		}
-		if where[id] == "callbacks" && n.told == n.followers && n.freed == n.parents && n.open == 0 {
+		if where[id] == "callbacks" && s.zsets["callbacks"][id] != 0 && n.open == 0 {
 			report("edges: %q has nothing more to do with others and is in callbacks", UnpackID(id))
 		}
 	}
@@ -91,10 +96,42 @@ func (s *space) checkEdges(where map[string]string, report reporter) {
 		}
 	}
 	for id := range s.zsets["callbacks"] {
-		if nodes[id] == nil {
+		if n := nodes[id]; n == nil || n.only != "" {
 			report("callbacks: %q has no node", UnpackID(id))
 		}
 	}
+}
+
+// splitEdge takes apart a field that is no node. Ids that Spool draws may hold any byte, and have 16.
+func splitEdge(field string) (id string, mark byte, place int, ok bool) {
+	if len(field) == packed && field[0] < 0x20 {
+		return "", 0, 0, false
+	}
+	cut := strings.LastIndexByte(field, '/')
+	if cut < 0 || cut+2 > len(field) {
+		return "", 0, 0, false
+	}
+	place, err := strconv.Atoi(field[cut+2:])
+	return field[:cut], field[cut+1], place, err == nil
+}
+
+// knows tells whether a job of a list, given as users see it, has the edge that the list says.
+func (s *space) knows(parent string, place int, follower string) bool {
+	out, ok := strings.CutPrefix(s.hashes["edges"][PackID(parent)], ">")
+	if !ok {
+		out = s.hashes["edges"][PackID(parent)+"/>1"]
+	}
+	return len(out) > 2 && out[1:] == "*"+strconv.Itoa(place)+" "+follower
+}
+
+// tells tells whether a parent has the edge that comes in at its follower.
+func (s *space) tells(parent, edge string, place int, follower string) bool {
+	e, ok := parseEdge(edge)
+	out, only := strings.CutPrefix(s.hashes["edges"][parent], ">")
+	if !only {
+		out = s.hashes["edges"][parent+"/>"+e.place]
+	}
+	return ok && out == string([]byte{e.condition, e.class})+strconv.Itoa(place)+" "+follower
 }
 
 // checkEdge: an edge that goes out comes in at its follower.
@@ -104,8 +141,8 @@ func (s *space) checkEdge(id, k, value string, report reporter) {
 		report("edges: the edge %s of %q cannot be read", k, UnpackID(id))
 		return
 	}
-	if e.condition == 'h' {
-		return
+	if e.condition == 'h' || e.class == '*' {
+		return // it leads elsewhere; or to a list, which is looked at from its end
 	}
 	want := "-" + string([]byte{e.condition, e.class}) + k + " " + id
 	if got := s.hashes["edges"][e.other+"/<"+e.place]; got != want {
@@ -114,8 +151,9 @@ func (s *space) checkEdge(id, k, value string, report reporter) {
 }
 
 type nodeText struct {
-	only                                        string
-	parents, left, followers, told, freed, open int
+	only                                    string
+	parents, left, followers, told          int
+	freed, open, lists, heaps, loose, begun int
 }
 
 func parseNode(text string) (*nodeText, error) {
@@ -123,10 +161,10 @@ func parseNode(text string) (*nodeText, error) {
 		return &nodeText{only: rest}, nil
 	}
 	n := &nodeText{}
-	var bad, keep, at, depth int64
+	var bad, keep, depth int64
 	var due, deadline, to string
-	_, err := fmt.Sscanf(text, "=%d %d %d %d %d %d %d %d %d %d %s %s %s", &n.parents, &n.left, &bad, &n.followers, &n.told, &n.freed,
-		&n.open, &keep, &at, &depth, &due, &deadline, &to)
+	_, err := fmt.Sscanf(text, "=%d %d %d %d %d %d %d %d %d %d %d %d %d %s %s %s", &n.parents, &n.left, &bad, &n.followers, &n.told,
+		&n.freed, &n.open, &keep, &n.begun, &depth, &n.lists, &n.heaps, &n.loose, &due, &deadline, &to)
 	return n, err
 }
 
@@ -141,16 +179,4 @@ func parseEdge(text string) (e edgeText, ok bool) {
 	}
 	place, other, ok := strings.Cut(text[2:], " ")
 	return edgeText{text[0], text[1], place, other}, ok
-}
-
-// parentOf is the id at the other end of an edge that comes in.
-func parentOf(value string) string {
-	if value[0] == '=' && len(value) > 6 {
-		if size, err := strconv.Atoi(value[3:6]); err == nil && len(value) >= 6+size {
-			return value[6 : 6+size]
-		}
-		return ""
-	}
-	e, _ := parseEdge(value[1:])
-	return e.other
 }

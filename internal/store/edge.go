@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Conditions of an edge, from a job to one that follows it; lua/shared/edges.lua.
@@ -121,6 +122,7 @@ func (q *Queue) Resume(ctx context.Context) (more bool, err error) {
 
 // Incoming is one edge that comes in at a job.
 type Incoming struct {
+	Place     int // among its inputs, from 1
 	Condition byte
 	Class     byte
 	Parent    string // its id as users see it
@@ -128,18 +130,19 @@ type Incoming struct {
 	Outcome   string // as stored, of one that has arrived and is an input
 }
 
-// Inputs is a page of the edges that come in at a job.
+// Inputs is a page of the edges that come in at a job. An edge that has arrived may be listed again, before that, as one
+// that has not.
 type Inputs struct {
 	To     string // where the job is to run, "<queue" if it was sent from there, "-" if neither; "" if it follows nobody
 	Total  int
 	Left   int  // edges that have not arrived
 	Bad    int  // edges of jobs that did not succeed
 	Begun  bool // its graph is being taken apart: Resume
-	Next   int  // the place to ask for next, 0 if this was the last page
+	Next   int  // the step to ask for next, 0 if this was the last page
 	Inputs []Incoming
 }
 
-// Inputs asks for the edges that come in at a job, from a place on, counted from 1.
+// Inputs asks for the edges that come in at a job, from a step on, counted from 1.
 func (q *Queue) Inputs(ctx context.Context, id string, from int) (*Inputs, error) {
 	reply, err := q.call(ctx, "inputs", []any{PackID(id), from, CallBytes})
 	if err != nil {
@@ -147,13 +150,88 @@ func (q *Queue) Inputs(ctx context.Context, id string, from int) (*Inputs, error
 	}
 	in := &Inputs{To: text(reply, 2), Total: int(number(reply, 3)), Left: int(number(reply, 4)), Bad: int(number(reply, 5)),
 		Begun: text(reply, 6) == "1", Next: int(number(reply, 7))}
-	for i := 8; i+3 < len(reply); i += 4 {
-		kind := text(reply, i)
-		if len(kind) != 2 {
-			continue
+	for i := 8; i+1 < len(reply); i += 2 {
+		what, entry := text(reply, i), text(reply, i+1)
+		ok := true
+		switch what {
+		case "[":
+			in.Inputs, ok = appendListed(in.Inputs, entry)
+		case "=":
+			in.Inputs, ok = appendHeap(in.Inputs, entry)
+		default:
+			var one Incoming
+			one, ok = incoming(entry)
+			one.Place = int(number(reply, i))
+			if i++; one.Arrived && one.Outcome == "" {
+				one.Outcome = text(reply, i+1)
+			}
+			in.Inputs = append(in.Inputs, one)
 		}
-		in.Inputs = append(in.Inputs, Incoming{Condition: kind[0], Class: kind[1], Parent: UnpackID(text(reply, i+1)),
-			Arrived: text(reply, i+2) == "1", Outcome: text(reply, i+3)})
+		if !ok {
+			return nil, fmt.Errorf("inputs: what stands of %s cannot be read", id)
+		}
 	}
 	return in, nil
+}
+
+// incoming reads what stands of an edge that comes in by itself.
+func incoming(entry string) (in Incoming, ok bool) {
+	if len(entry) < 6 {
+		return in, false
+	}
+	in = Incoming{Condition: entry[1], Class: entry[2], Arrived: entry[0] != '-'}
+	if entry[0] != '=' {
+		_, parent, ok := strings.Cut(entry[3:], " ")
+		in.Parent = UnpackID(parent)
+		return in, ok
+	}
+	size, err := digits(entry[3:6])
+	if err != nil || len(entry) < 6+size {
+		return in, false
+	}
+	in.Parent, in.Outcome = UnpackID(entry[6:6+size]), entry[6+size:]
+	return in, true
+}
+
+// appendListed reads a list of parts that follow nothing.
+func appendListed(all []Incoming, list string) ([]Incoming, bool) {
+	first, rest, ok := strings.Cut(list, " ")
+	place, err := strconv.Atoi(first)
+	if !ok || err != nil {
+		return all, false
+	}
+	for ; rest != ""; place++ {
+		size, ok := 0, len(rest) >= 3
+		if ok {
+			size, err = digits(rest[:3])
+		}
+		if !ok || err != nil || len(rest) < 3+size {
+			return all, false
+		}
+		all = append(all, Incoming{Place: place, Class: Part, Parent: UnpackID(rest[3 : 3+size])})
+		rest = rest[3+size:]
+	}
+	return all, true
+}
+
+// appendHeap reads what has arrived together.
+func appendHeap(all []Incoming, heap string) ([]Incoming, bool) {
+	for heap != "" {
+		blank := strings.IndexByte(heap, ' ')
+		if blank < 3 || len(heap) < blank+8 {
+			return all, false
+		}
+		place, err := strconv.Atoi(heap[2:blank])
+		size, bad := digits(heap[blank+1 : blank+4])
+		long, worse := digits(heap[blank+4 : blank+8])
+		end := blank + 8 + size + long
+		if err != nil || bad != nil || worse != nil || len(heap) < end {
+			return all, false
+		}
+		at := blank + 8
+		all = append(all, Incoming{Place: place, Condition: heap[0], Class: Part, Parent: UnpackID(heap[at : at+size]), Arrived: true,
+			Outcome: heap[at+size : end]})
+		heap = heap[end:]
+	}
+	return all, true
 }

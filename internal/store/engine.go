@@ -81,8 +81,8 @@ func (q *Queue) Beat(ctx context.Context, e *Engine, deadAfter, judge int64) (*P
 
 // Touch renews the lease of an engine that holds nothing, by the server's time as the caller knows it, and looks
 // whether anything asks for a Beat: the lease is not found, or was renewed further before; another engine seems to be
-// dead; or, at every other beat one of these in turn, jobs are ready or due that nobody acts upon, jobs are parked or
-// suspect, a deadline has passed, a dead engine is not swept. It is two or three plain commands where a beat is a script
+// dead; jobs are parked or suspect, an outbox is not empty, flows are under way, a dead engine is not swept (at every other
+// beat); or, in turn, jobs are ready or due that nobody acts upon, a deadline has passed. It is two or three plain commands where a beat is a script
 // of twenty: an idle worker costs Redis next to nothing. A wrong clock can do no more than have an engine that holds
 // nothing declared dead; it registers anew.
 func (q *Queue) Touch(ctx context.Context, e *Engine, now, deadAfter int64, turn int) (beat bool, err error) {
@@ -93,9 +93,7 @@ func (q *Queue) Touch(ctx context.Context, e *Engine, now, deadAfter int64, turn
 		return true, nil // full memory, for one: a beat gets through
 	}
 	looks := []func() (bool, error){func() (bool, error) { return q.overdue(ctx, "engines", now) }}
-	if turn%2 == 0 {
-		looks = append(looks, q.leftLying(ctx, turn/2, now))
-	}
+	looks = append(looks, q.leftLying(ctx, turn, now))
 	for _, look := range looks {
 		if found, err := look(); err != nil {
 			return false, fmt.Errorf("touch: %w", Classify(err))
@@ -106,21 +104,24 @@ func (q *Queue) Touch(ctx context.Context, e *Engine, now, deadAfter int64, turn
 	return false, nil
 }
 
-// leftLying is what a light beat looks at, in turn; what is likeliest every other time.
+// leftLying is what a light beat looks at: every other time for what is rare, else in turn for what is due and what is
+// ready.
 func (q *Queue) leftLying(ctx context.Context, turn int, now int64) func() (bool, error) {
-	lane := [...]string{"thread", "reactor"}[turn%2]
-	switch turn % 8 {
-	case 2:
-		return func() (bool, error) { return q.overdue(ctx, "deadlines", now) }
-	case 3, 6:
-		return func() (bool, error) { return q.overdue(ctx, "due:"+lane, now) }
-	case 7:
+	if turn%2 == 1 {
 		return func() (bool, error) {
 			keys := []any{"exists", q.Key("parked"), q.Key("dying"), q.Key("suspect:thread"), q.Key("suspect:reactor"), q.Key("outgoing"), q.Key("waiting"), q.Key("callbacks")}
 			n := redis.NewIntCmd(ctx, keys...)
 			err := q.store.rdb.Process(ctx, n)
 			return n.Val() > 0, err
 		}
+	}
+	turn /= 2
+	lane := [...]string{"thread", "reactor"}[turn%2]
+	switch turn % 8 {
+	case 2:
+		return func() (bool, error) { return q.overdue(ctx, "deadlines", now) }
+	case 3, 6:
+		return func() (bool, error) { return q.overdue(ctx, "due:"+lane, now) }
 	}
 	return func() (bool, error) {
 		n := redis.NewIntCmd(ctx, "zcard", q.Key("ready:"+lane))

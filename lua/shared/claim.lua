@@ -78,7 +78,7 @@ local function report(answer)
     reply[5 + i] = more[lane] and '1' or '0'
     reply[7 + i] = waits and waits < 9007199254740992 and num(waits) or ''
   end
-  reply[10] = errands()
+  reply[10] = errands() .. (call('ZCARD', parked) > 0 and 'k' or '')
   local past = pasts > 0 and #ids > 0 and call('HMGET', history, unpack(ids)) or {}
   for i = 1, #ids do
     local at = #reply

@@ -8,6 +8,7 @@ local function expire()
       local id = late[i]
       local was = withdraw(id, record)
       if was and sound(record) then
+        if compound(record) then kin().bury(id, record) end
         finish(id, ending('e', record, call('HGET', history, id)), keep_expired, 'expired')
       elseif was then
         isolate(id, record and 'the header of the record cannot be read' or 'the record is missing')

@@ -15,30 +15,39 @@ local function part(ids, endings, keeps, from, to)
     return call('HDEL', jobs, unpack(ids, from, to))
   end
   local at, fields, clock, told = string.format('%013.0f', now), {}, {}, {}
+  local plainly = string.sub(silent, 1, 13) .. at .. string.sub(silent, 27)
   for i = from, to do
     local id, keep = ids[i], keeps[i]
     local listeners = channels and channels[i - from + 1]
-    local n = linked and linked.node(id)
-    if endings[i] == silent and (listeners or n and (not n.only or string.sub(n.only, 2, 2) == '!')) then
-      -- It leaves an outcome after all, which names its task and, with an own id, its contents.
-      local record = call('HGET', jobs, id)
-      if sound(record) then endings[i] = ending('s', record, '0000010000') end
-    end
-    local outcome = (listeners or n or keep > 0) and string.sub(endings[i], 1, 13) .. at .. string.sub(endings[i], 27)
-    if listeners then
-      keep = math.max(keep, 60000)
-      told[#told + 1] = id
-      for channel in string.gmatch(listeners, '%S+') do
-        call('PUBLISH', channel, string.sub(outcome, 2, 2) .. id)
+    local text = linked and not listeners and endings[i] == silent and linked.look(id)
+    if not text or string.sub(text, 1, 1) ~= '>' or not linked.lone(id, text, plainly) then
+      local n = linked and linked.node(id)
+      if endings[i] == silent and (listeners or n and (not n.only or string.sub(n.only, 2, 2) == '!')) then
+        -- It leaves an outcome after all, which names its task and, with an own id, its contents.
+        local record = call('HGET', jobs, id)
+        if sound(record) then endings[i] = ending('s', record, '0000010000') end
       end
+      local outcome = (listeners or n or keep > 0) and string.sub(endings[i], 1, 13) .. at .. string.sub(endings[i], 27)
+      if listeners then
+        keep = math.max(keep, 60000)
+        told[#told + 1] = id
+        for channel in string.gmatch(listeners, '%S+') do
+          call('PUBLISH', channel, string.sub(outcome, 2, 2) .. id)
+        end
+      end
+      local held = n and linked.bequeath(id, n, outcome, keep)
+      if held or keep > 0 then fields[#fields + 1], fields[#fields + 2] = id, outcome end
+      if keep > 0 and not held then clock[#clock + 1], clock[#clock + 2] = num(now + keep), id end
     end
-    local held = n and linked.bequeath(id, n, outcome, keep)
-    if held or keep > 0 then fields[#fields + 1], fields[#fields + 2] = id, outcome end
-    if keep > 0 and not held then clock[#clock + 1], clock[#clock + 2] = num(now + keep), id end
   end
   if #fields > 0 then call('HSET', outcomes, unpack(fields)) end
   if #clock > 0 then call('ZADD', done, unpack(clock)) end
   call('HDEL', jobs, unpack(ids, from, to))
+  if linked and next(linked.graves) then
+    for i = from, to do
+      if linked.graves[ids[i]] then call('HSET', jobs, ids[i], linked.graves[ids[i]]) end
+    end
+  end
   if #told > 0 then call('HDEL', watched, unpack(told)) end
 end
 local function settle(ids, endings, keeps)
@@ -51,5 +60,6 @@ local function settle(ids, endings, keeps)
     for from = 1, #more.ids, 250 do part(more.ids, more.endings, more.keeps, from, math.min(from + 249, #more.ids)) end
     more = links.landed()
   end
+  links.store()
   links.flush()
 end

@@ -106,6 +106,7 @@ local function conclude(id, word, at)
     call('ZADD', parked, rank(head, front(meta, 1) + 1), id)
     call('ZADD', kinds, '0', string.sub(head, 2, 2) .. '/' .. task .. '/' .. id)
     overdue(id, head)
+    mark(wake[string.sub(head, 2, 2)]) -- another worker may know it: the one that has waited longest is asked
   elseif word == 'adopt' then
     embrace(id, ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5])
   elseif word == 'point' then

@@ -1,6 +1,11 @@
 -- connect: a job follows another one, which has ended or has not. Its node counts the edge already, as one that has not
 -- arrived. It returns false if nothing is stored of the parent.
 local function connect(parent, child, condition, class, place)
+  if condition ~= 'h' then
+    local n = whole(child)
+    n.loose = 1
+    change(child, n)
+  end
   local text = condition .. class .. place .. ' ' .. child
   if call('HEXISTS', jobs, parent) == 1 then
     local n, k = node(parent), '1'
@@ -25,7 +30,7 @@ local function connect(parent, child, condition, class, place)
       change(parent, n)
     else
       -- Its outcome has a time to go: who comes now has a copy.
-      write(child .. '/<' .. place, '=' .. condition .. class .. string.format('%03.0f', #parent) .. parent .. outcome)
+      write(child .. '/<' .. place, copy(parent, outcome, condition, class))
     end
   end
   return true
@@ -34,6 +39,6 @@ end
 local function absent(parent, child, condition, class, place)
   local outcome = nothing('spool.unknown', 'nothing is stored under this id')
   if arrive(parent, outcome, condition .. class .. place .. ' ' .. child) then
-    write(child .. '/<' .. place, '=' .. condition .. class .. string.format('%03.0f', #parent) .. parent .. outcome)
+    write(child .. '/<' .. place, copy(parent, outcome, condition, class))
   end
 end

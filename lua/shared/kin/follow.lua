@@ -37,16 +37,27 @@ local function keeping(kind, record)
   if kind ~= 's' then return 604800000 end
   return string.sub(record, 4, 4) == 'a' and 3600000 or 0
 end
+-- A flow that ends before its graph was taken apart keeps its record until it is: its callbacks, and those of its parts,
+-- are in there, and they are told of its end, and of theirs.
+local graves = {}
+local function bury(id, record)
+  local n = whole(id)
+  if n.at == 0 then n.at = n.parents * 4294967296 + 14 end
+  change(id, n)
+  graves[id] = record
+end
 -- inherit ends a job as another one did.
 local function inherit(id, outcome)
   local record, n = call('HGET', jobs, id), node(id)
   if not sound(record) then return isolate(id, 'the record cannot be read') end
+  if compound(record) then bury(id, record) end
   local kind = string.sub(outcome, 2, 2)
   local keep = n and not n.only and n.keep >= 0 and n.keep or keeping(kind, record)
   if kind ~= 's' then keep = math.max(keep, keeping(kind, record)) end
   fall(id, ending(kind, record, call('HGET', history, id)) .. told_of(outcome), keep)
 end
 local function cancelled(id, record)
+  if compound(record) then bury(id, record) end
   fall(id, ending('c', record, call('HGET', history, id)), keeping('c', record))
 end
 -- nothing is the outcome of a job that is none: a failure in words, of an error that is declared under a name.
@@ -101,6 +112,31 @@ local function awaits(id)
   if awaited[id] == nil then awaited[id] = call('ZSCORE', waiting, id) and true or false end
   return awaited[id]
 end
+-- What has arrived at a follower by way of lists is put on heaps, one a call.
+local piles = {}
+local function heap(child, text)
+  local pile = piles[child]
+  if not pile then
+    pile = {}
+    piles[child] = pile
+  end
+  pile[#pile + 1] = text
+end
+local function store()
+  for child, pile in pairs(piles) do
+    local n = node(child)
+    -- It may have ended meanwhile: then nobody wants to know.
+    if n and not n.only and #pile > 0 then
+      n.heaps = n.heaps + 1
+      change(child, n)
+      write(child .. '/=' .. num(n.heaps), table.concat(pile))
+    end
+  end
+  piles = {}
+end
+local function copy(parent, outcome, condition, class)
+  return '=' .. condition .. class .. string.format('%03.0f', #parent) .. parent .. outcome
+end
 -- arrive: a follower is told how a job has ended. It returns true if the job is to be held until the follower ends.
 local function arrive(parent, outcome, text)
   local condition, class, place, child = edge(text)
@@ -119,14 +155,14 @@ local function arrive(parent, outcome, text)
   end
   local n = node(child)
   if not n or not awaits(child) then
-    write(field, false)
+    if class ~= '*' then write(field, false) end
     return false
   end
   n.left = n.left - 1
   if not good then n.bad = n.bad + 1 end
   change(child, n)
   if ((condition == 's' or condition == 'c') and not good) or (condition == 'f' and good) then
-    write(field, false)
+    if class ~= '*' then write(field, false) end
     call('ZREM', waiting, child)
     awaited[child] = false
     if condition == 'c' then
@@ -142,9 +178,13 @@ local function arrive(parent, outcome, text)
     write(field, false)
   elseif class ~= '!' and #outcome <= 1024 then
     -- A small outcome is copied to who wants it; a large one is kept where it is.
-    write(field, '=' .. condition .. class .. string.format('%03.0f', #parent) .. parent .. outcome)
+    if class == '*' then
+      heap(child, string.format('%s%s%s %03.0f%04.0f', condition, class, place, #parent, #outcome) .. parent .. outcome)
+    else
+      write(field, copy(parent, outcome, condition, class))
+    end
   else
-    held = true
+    held, n.loose = true, 1
     write(field, '+' .. condition .. class .. '0 ' .. parent)
   end
   if n.left == 0 or (condition == 'w' and good) then
@@ -178,6 +218,8 @@ local function retire(id, n)
   change(id, false)
   if n.keep > 0 then call('ZADD', done, num(now + n.keep), id) else call('HDEL', outcomes, id) end
 end
+-- ties is how many steps it takes to let go of the parents of a job: a list or a heap at a time, or one by one.
+local function ties(n) return n.lists + n.heaps + (n.loose > 0 and n.parents or 0) end
 -- free lets go of one parent of a job that has ended.
 local function free(child, place)
   local field = child .. '/<' .. place
@@ -192,7 +234,7 @@ local function free(child, place)
   if mark == '+' then
     n.open = n.open - 1
     change(parent, n)
-    if n.open == 0 and n.told == n.followers and n.freed == n.parents and call('ZREM', callbacks, parent) == 1 then retire(parent, n) end
+    if n.open == 0 and n.at == 0 and n.told == n.followers and n.freed == ties(n) and call('ZREM', callbacks, parent) == 1 then retire(parent, n) end
     return
   end
   -- The parent goes on, and no longer knows of this follower.
@@ -206,11 +248,47 @@ local function free(child, place)
   end
   if class == '+' then halt(parent) end
 end
+-- strike lets go of the parents in a list. If not all have arrived, those that have not ended are cancelled.
+local function strike(child, n, field)
+  local text = look(field)
+  write(field, false)
+  if not text or n.left == 0 then return end
+  local blank = string.find(text, ' ', 1, true)
+  local place, at, ids = tonumber(string.sub(text, 1, blank - 1)), blank + 1, {}
+  while at <= #text do
+    local size = tonumber(string.sub(text, at, at + 2))
+    ids[#ids + 1] = string.sub(text, at + 3, at + 2 + size)
+    at = at + 3 + size
+  end
+  ahead(ids)
+  for i, id in ipairs(ids) do
+    effort = effort - 1
+    local mine, p = '*' .. num(place + i - 1) .. ' ' .. child, node(id)
+    local out = p and (p.only or look(id .. '/>1'))
+    if out and string.sub(out, 2) == mine then
+      if p.only then change(id, false) else write(id .. '/>1', false) end
+      halt(id)
+    end
+  end
+end
+-- unbind does the next step of letting go.
+local function unbind(id, n, step)
+  if step <= n.lists then
+    strike(id, n, id .. '/[' .. num(step))
+  elseif step <= n.lists + n.heaps then
+    write(id .. '/=' .. num(step - n.lists), false)
+  else
+    free(id, num(step - n.lists - n.heaps))
+  end
+end
 -- toil works off the edges of an ended job, and says whether that was all.
 local function toil(id, n, outcome)
   local fields = {}
   for k = n.told + 1, math.min(n.followers, n.told + effort) do fields[#fields + 1] = id .. '/>' .. num(k) end
-  for i = n.freed + 1, math.min(n.parents, n.freed + effort) do fields[#fields + 1] = id .. '/<' .. num(i) end
+  if n.loose > 0 then
+    local past = n.lists + n.heaps
+    for i = math.max(1, n.freed + 1 - past), math.min(n.parents, n.freed + effort - past) do fields[#fields + 1] = id .. '/<' .. num(i) end
+  end
   ahead(fields)
   change(id, n)
   while n.told < n.followers and effort > 0 do
@@ -222,11 +300,27 @@ local function toil(id, n, outcome)
       if arrive(id, outcome, text) then n.open = n.open + 1 end
     end
   end
-  while n.freed < n.parents and effort > 0 do
+  while n.freed < ties(n) and effort > 0 do
     n.freed, effort = n.freed + 1, effort - 1
-    free(id, num(n.freed))
+    unbind(id, n, n.freed)
   end
-  return n.told == n.followers and n.freed == n.parents
+  return n.at == 0 and n.told == n.followers and n.freed == ties(n)
+end
+-- lone is the end of a job that only one other follows, a flow with a list, where nothing out of the ordinary is to be done;
+-- if it is, it returns false, and nothing was done. Of ends in a large flow almost all are of this kind.
+local function lone(id, text, outcome)
+  local blank = string.find(text, ' ', 5, true)
+  local child = string.sub(text, blank + 1)
+  local n = nodes[child]
+  if string.sub(text, 3, 3) ~= '*' or not n or n.only or #outcome > 1024 or effort <= 0 or not awaits(child) then return false end
+  local good = string.sub(outcome, 2, 2) == 's'
+  if n.left == 1 or not (good and string.sub(text, 2, 2) ~= 'w' or string.sub(text, 2, 2) == 'd') then return false end
+  effort, n.left = effort - 1, n.left - 1
+  if not good then n.bad = n.bad + 1 end
+  changed[child] = true
+  heap(child, string.format('%s%03.0f%04.0f', string.sub(text, 2, blank), #id, #outcome) .. id .. outcome)
+  drop(id)
+  return true
 end
 -- bequeath: a job that has a node has ended. It returns whether its outcome must stay for others.
 local function bequeath(id, n, outcome, keep)
