@@ -118,6 +118,28 @@ func Then[P, R any](p Partial[P], a After[P, R]) Partial[R] {
 	return Partial[R]{n}
 }
 
+// Join is a flow of jobs that run side by side, and of what is then given their outcomes, in the order of the arguments,
+// failures included. Its result is that of a. It is Then on a Parallel, without the job between. (The postprocess of zc.async.)
+func Join[P, R any](a After[[]Outcome[P], R], ps ...Partial[P]) Partial[R] {
+	n := a.p.another("what it joins")
+	if a.p == nil {
+		n.settings.mistake("After", nil, "must be made by Reaction.With")
+	}
+	flow, parts := newFlow(gatherTask, untyped(ps))
+	n.settings.mistakes = append(n.settings.mistakes, flow.settings.mistakes...)
+	if len(parts) == 0 {
+		n.settings.mistake("Join", 0, "needs at least one Partial")
+	}
+	if !n.settings.placed {
+		n.settings.queue = flow.settings.queue
+	}
+	n.known, n.joins, n.flow = failure.Join(n.known, flow.known), true, nil
+	for _, p := range parts {
+		n.flow = append(n.flow, member{p: p, part: true})
+	}
+	return Partial[R]{n}
+}
+
 // newFlow is a flow in the making, and its parts that are Partials.
 func newFlow(task string, ps []*partial) (flow *partial, parts []*partial) {
 	flow = &partial{settings: defaultSettings(), name: task, answer: true, args: None{}}

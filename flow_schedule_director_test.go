@@ -109,11 +109,11 @@ func (d *director) direct(ctx context.Context) error {
 	}
 }
 
-// over says whether all who put, add and cancel have done so.
+// over says whether all who put, add and cancel have done so, and nobody is frozen, who may yet put something.
 func (d *director) over() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.play.left <= 0
+	d.play.mu.Lock()
+	defer d.play.mu.Unlock()
+	return d.play.left <= 0 && !d.chilled()
 }
 
 // step lets one call meet its fate.

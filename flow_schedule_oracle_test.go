@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -135,6 +136,8 @@ func (l *ledger) fault(p *piece, format string, args ...any) {
 
 // learn asks for the outcomes of all pieces.
 func (l *ledger) learn(ctx context.Context, c *spool.Client) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // all have ended
+	defer cancel()
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for _, p := range l.pieces {

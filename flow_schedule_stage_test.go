@@ -183,6 +183,13 @@ func (p *party) freeze(d time.Duration) {
 	})
 }
 
+// chilled says whether somebody who lives is frozen.
+func (s *stage) chilled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.cast, func(p *party) bool { return p.frozen != nil && !p.dead })
+}
+
 // waiting are the stops of those that are not frozen, in an order that the seed can rely on.
 func (s *stage) waiting() []*stop {
 	s.mu.Lock()

@@ -100,7 +100,7 @@ func listOf(inputs []store.Incoming) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := enc.Encode(&w); err != nil {
+		if err := w.encode(enc); err != nil {
 			return nil, err
 		}
 		if b.Len() > maxList {

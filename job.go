@@ -151,7 +151,7 @@ func outcomeFailure(id string, o *store.Outcome, known *failure.Known) error {
 	return failureOf(fmt.Errorf("spool: job %s failed", id))
 }
 
-func failureOf(err error) *failure.Failure { return failure.New(err, failure.Site{}) }
+func failureOf(err error) *failure.Failure { return failure.New(err, ownSite()) }
 
 // MarshalText returns what String does.
 func (j *Job[R]) MarshalText() ([]byte, error) {

@@ -22,9 +22,9 @@ type Outcome[R any] struct {
 
 // wireOutcome is how an Outcome is encoded; docs/wire.md.
 type wireOutcome struct {
-	ID      string             `msgpack:"id"`
-	Value   msgpack.RawMessage `msgpack:"value,omitempty"`
-	Failure []byte             `msgpack:"failure,omitempty"`
+	ID      string             // id
+	Value   msgpack.RawMessage // value; not of a success without a result
+	Failure []byte             // failure
 }
 
 // EncodeMsgpack makes an Outcome a legal argument or result.
@@ -43,14 +43,57 @@ func (o Outcome[R]) EncodeMsgpack(enc *msgpack.Encoder) error {
 		}
 		w.Value = value
 	}
-	return enc.Encode(&w)
+	return w.encode(enc)
+}
+
+// encode writes a map; by hand, since a flow may have many thousands of them.
+func (w *wireOutcome) encode(enc *msgpack.Encoder) error {
+	fields := 1
+	for _, part := range [][]byte{w.Value, w.Failure} {
+		if len(part) > 0 {
+			fields++
+		}
+	}
+	err := errors.Join(enc.EncodeMapLen(fields), enc.EncodeString("id"), enc.EncodeString(w.ID))
+	if len(w.Value) > 0 {
+		err = errors.Join(err, enc.EncodeString("value"), enc.Encode(w.Value))
+	}
+	if len(w.Failure) > 0 {
+		err = errors.Join(err, enc.EncodeString("failure"), enc.EncodeBytes(w.Failure))
+	}
+	return err
+}
+
+// decode reads what encode wrote.
+func (w *wireOutcome) decode(dec *msgpack.Decoder) error {
+	fields, err := dec.DecodeMapLen()
+	for range fields {
+		if err != nil {
+			break
+		}
+		var name string
+		if name, err = dec.DecodeString(); err != nil {
+			break
+		}
+		switch name {
+		case "id":
+			w.ID, err = dec.DecodeString()
+		case "value":
+			w.Value, err = dec.DecodeRaw()
+		case "failure":
+			w.Failure, err = dec.DecodeBytes()
+		default:
+			err = dec.Skip()
+		}
+	}
+	return err
 }
 
 // DecodeMsgpack gives the Outcome back. Of errors it knows Spool's own, and, in what Job.Wait returns, those the tasks declare.
 func (o *Outcome[R]) DecodeMsgpack(dec *msgpack.Decoder) error {
 	var w wireOutcome
-	if err := dec.Decode(&w); err != nil {
-		return err
+	if err := w.decode(dec); err != nil {
+		return fmt.Errorf("outcome: %w", err)
 	}
 	*o = Outcome[R]{JobID: w.ID}
 	switch {
@@ -116,6 +159,9 @@ func outcomeOf[R any](id, stored string, known *failure.Known) (Outcome[R], erro
 // wired is a stored outcome as one of a list.
 func wired(id, stored string) (wireOutcome, error) {
 	w := wireOutcome{ID: id}
+	if store.Bare(stored) {
+		return w, nil
+	}
 	o, err := store.DecodeOutcome(stored)
 	switch {
 	case err != nil:

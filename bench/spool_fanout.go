@@ -70,7 +70,7 @@ func (p *fanoutPeer) fill(ctx context.Context, side Broker, fanouts, size int) e
 			list[k] = b.noop.With(asRaw(payload(i*p.children+k, size)))
 		}
 		join := p.join.With(asRaw(payload(total+i, size)))
-		if _, err := spool.Then(spool.Parallel(list...), join).Put(ctx, b.client); err != nil {
+		if _, err := spool.Join(join, list...).Put(ctx, b.client); err != nil {
 			return err
 		}
 	}

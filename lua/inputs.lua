@@ -15,6 +15,8 @@ local id, from, bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local n = node(id)
 if not n or n.only then return { 'ok', num(now), '', '0', '0', '0', '0', '' } end
 local reply = { 'ok', num(now), n.to, num(n.parents), num(n.left), num(n.bad), n.at > 0 and '1' or '0', '' }
+-- If all have arrived the lists say nothing that the heaps do not.
+if n.left == 0 then from = math.max(from, n.lists + 1) end
 local past = n.lists + n.heaps
 local last = past + (n.loose > 0 and n.parents or 0)
 local to, fields = math.min(last, from + 499), {}

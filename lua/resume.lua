@@ -1,7 +1,7 @@
 -- resume: go on with what was more than a call's work: ends that followers are yet to be told of, flows whose graphs are
 -- yet to be taken apart.
 -- keys:    jobs history checkpoints active leaving ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines outcomes done watched quarantine faults wake:thread wake:reactor meta edges waiting adopting callbacks outbox outgoing
--- args:    none
+-- args:    the queue's name
 -- returns: {'ok', now_ms, errands (see follow.lua)}
 -- moves:   new -> ready | due | waiting; callbacks -> done | nothing; what is told may move as follow.lua says
 -- repeat:  safe: each edge and each part of a graph is worked off once, in the step that does so
@@ -13,16 +13,19 @@ local suspect, parked, kinds = { t = KEYS[10], r = KEYS[11] }, KEYS[12], KEYS[13
 local deadlines, outcomes, done, watched = KEYS[14], KEYS[15], KEYS[16], KEYS[17]
 local quarantine, faults, wake, meta = KEYS[18], KEYS[19], { t = KEYS[20], r = KEYS[21] }, KEYS[22]
 local edges, waiting, adopting, callbacks, outbox, outgoing = KEYS[23], KEYS[24], KEYS[25], KEYS[26], KEYS[27], KEYS[28]
+local queue = ARGV[1]
 
 local parts, k = 500, kin()
 -- A part of a graph is a line of: length of the id, of the record, where to or '-', due or '-', deadline or '-', edge to the
 -- flow itself (condition, class, place) or '-', number of parents; then the id; for each parent condition, class, length of
 -- its id in three digits, the id; then the record.
-local function plant(flow, base, text, at, over)
+local function plant(flow, base, text, at, over, far)
   local stop = string.find(text, '\n', at, true)
   local size, bytes, to, when, limit, root, count =
     string.match(string.sub(text, at, (stop or 0) - 1), '^(%d+) (%d+) (%S+) (%S+) (%S+) (%S+) (%d+)$')
   if not size then return nil end
+  -- The graph was written for the queue that the flow was to run in, which it has not reached.
+  if far then to = to == '-' and far or to == queue and '-' or to end
   at = stop + 1 + tonumber(size)
   local id, parents = string.sub(text, stop + 1, at - 1), {}
   for i = 1, tonumber(count) do
@@ -106,11 +109,12 @@ local function unfold(flow, over)
   local begins = 15 + (string.sub(text, 5, 5) == 'o' and 16 or 0) + tonumber(string.sub(text, 12, 14))
   local ends = begins + 8 + tonumber(string.sub(text, begins, begins + 7))
   local base, new = math.floor(at / 4294967296), {}
+  local far = over and n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' and n.to
   at = begins + at - base * 4294967296
   while at and at < ends and parts > 0 and (over or k.awaits(flow)) do
     parts = parts - 1
     local id, record, place
-    at, id, record, place = plant(flow, base, text, at, over)
+    at, id, record, place = plant(flow, base, text, at, over, far)
     if id then new[#new + 1] = { id, record, place } end
   end
   if #new > 0 then

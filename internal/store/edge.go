@@ -105,7 +105,7 @@ func Flow(record []byte) bool {
 
 // Resume goes on with what was more than a call's work. It tells by errands whether there is more.
 func (q *Queue) Resume(ctx context.Context) (more bool, err error) {
-	reply, err := q.call(ctx, "resume", nil)
+	reply, err := q.call(ctx, "resume", []any{q.name})
 	if err != nil {
 		return false, err
 	}

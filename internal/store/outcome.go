@@ -52,6 +52,9 @@ func (o *Outcome) Encode() ([]byte, error) {
 	return codec.AppendMarshal(b, &o.Body)
 }
 
+// Bare tells whether a stored outcome is a success of which nothing more is known.
+func Bare(s string) bool { return len(s) == outcomeLen && s[:2] == "1s" }
+
 // DecodeOutcome reads stored bytes.
 func DecodeOutcome(s string) (*Outcome, error) {
 	if len(s) < outcomeLen || s[0] != '1' {

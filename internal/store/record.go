@@ -138,12 +138,23 @@ func DecodeRecord(s string) (*Record, error) {
 		return nil, fmt.Errorf("record: arguments: %w", err)
 	}
 	r.Args = body[:len(body)-len(rest)]
-	if len(rest) > 0 {
+	if flow, ok := onlyFlow(rest); ok {
+		r.Extra.Flow = flow
+	} else if len(rest) > 0 {
 		if err := codec.Unmarshal(rest, &r.Extra); err != nil {
 			return nil, fmt.Errorf("record: settings: %w", err)
 		}
 	}
 	return r, nil
+}
+
+// onlyFlow reads settings that say nothing but the flow, as those of most parts do: flows may have many thousands.
+func onlyFlow(b []byte) (flow string, ok bool) {
+	const head = "\x81\xa4flow\xd9" // a map of one, its name, a string of up to 255 bytes
+	if len(b) <= len(head) || string(b[:len(head)]) != head || len(b) != len(head)+1+int(b[len(head)]) {
+		return "", false
+	}
+	return string(b[len(head)+1:]), true
 }
 
 // Head returns the part of a stored record that verdicts carry.

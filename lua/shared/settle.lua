@@ -9,36 +9,37 @@ local function part(ids, endings, keeps, from, to)
   if call('ZCARD', deadlines) > 0 then call('ZREM', deadlines, unpack(ids, from, to)) end
   local channels = call('HLEN', watched) > 0 and call('HMGET', watched, unpack(ids, from, to))
   local linked = (links or call('HLEN', edges) > 0) and kin()
-  if linked then linked.ahead({ unpack(ids, from, to) }) end
   -- Plain successes stand together: if the first and the last are, all are. Of most nobody wants to know.
   if not channels and not linked and endings[from] == silent and endings[to] == silent then
     return call('HDEL', jobs, unpack(ids, from, to))
   end
   local at, fields, clock, told = string.format('%013.0f', now), {}, {}, {}
-  local plainly = string.sub(silent, 1, 13) .. at .. string.sub(silent, 27)
-  for i = from, to do
+  local rest
+  if linked then
+    local outcome = string.sub(silent, 1, 13) .. at .. string.sub(silent, 27)
+    rest = linked.crowd(ids, from, to, endings, silent, outcome, channels)
+  end
+  for place = 1, rest and #rest or to - from + 1 do
+    local i = rest and rest[place] or from + place - 1
     local id, keep = ids[i], keeps[i]
     local listeners = channels and channels[i - from + 1]
-    local text = linked and not listeners and endings[i] == silent and linked.look(id)
-    if not text or string.sub(text, 1, 1) ~= '>' or not linked.lone(id, text, plainly) then
-      local n = linked and linked.node(id)
-      if endings[i] == silent and (listeners or n and (not n.only or string.sub(n.only, 2, 2) == '!')) then
-        -- It leaves an outcome after all, which names its task and, with an own id, its contents.
-        local record = call('HGET', jobs, id)
-        if sound(record) then endings[i] = ending('s', record, '0000010000') end
-      end
-      local outcome = (listeners or n or keep > 0) and string.sub(endings[i], 1, 13) .. at .. string.sub(endings[i], 27)
-      if listeners then
-        keep = math.max(keep, 60000)
-        told[#told + 1] = id
-        for channel in string.gmatch(listeners, '%S+') do
-          call('PUBLISH', channel, string.sub(outcome, 2, 2) .. id)
-        end
-      end
-      local held = n and linked.bequeath(id, n, outcome, keep)
-      if held or keep > 0 then fields[#fields + 1], fields[#fields + 2] = id, outcome end
-      if keep > 0 and not held then clock[#clock + 1], clock[#clock + 2] = num(now + keep), id end
+    local n = linked and linked.node(id)
+    if endings[i] == silent and (listeners or n and (not n.only or string.sub(n.only, 2, 2) == '!')) then
+      -- It leaves an outcome after all, which names its task and, with an own id, its contents.
+      local record = call('HGET', jobs, id)
+      if sound(record) then endings[i] = ending('s', record, '0000010000') end
     end
+    local outcome = (listeners or n or keep > 0) and string.sub(endings[i], 1, 13) .. at .. string.sub(endings[i], 27)
+    if listeners then
+      keep = math.max(keep, 60000)
+      told[#told + 1] = id
+      for channel in string.gmatch(listeners, '%S+') do
+        call('PUBLISH', channel, string.sub(outcome, 2, 2) .. id)
+      end
+    end
+    local held = n and linked.bequeath(id, n, outcome, keep)
+    if held or keep > 0 then fields[#fields + 1], fields[#fields + 2] = id, outcome end
+    if keep > 0 and not held then clock[#clock + 1], clock[#clock + 2] = num(now + keep), id end
   end
   if #fields > 0 then call('HSET', outcomes, unpack(fields)) end
   if #clock > 0 then call('ZADD', done, unpack(clock)) end

@@ -114,18 +114,17 @@ local function awaits(id)
 end
 -- What has arrived at a follower by way of lists is put on heaps, one a call.
 local piles = {}
-local function heap(child, text)
+local function heap(child)
   local pile = piles[child]
   if not pile then
     pile = {}
     piles[child] = pile
   end
-  pile[#pile + 1] = text
+  return pile
 end
 local function store()
   for child, pile in pairs(piles) do
     local n = node(child)
-    -- It may have ended meanwhile: then nobody wants to know.
     if n and not n.only and #pile > 0 then
       n.heaps = n.heaps + 1
       change(child, n)
@@ -179,7 +178,8 @@ local function arrive(parent, outcome, text)
   elseif class ~= '!' and #outcome <= 1024 then
     -- A small outcome is copied to who wants it; a large one is kept where it is.
     if class == '*' then
-      heap(child, string.format('%s%s%s %03.0f%04.0f', condition, class, place, #parent, #outcome) .. parent .. outcome)
+      local pile = heap(child)
+      pile[#pile + 1] = string.format('%s%s%s %03.0f%04.0f', condition, class, place, #parent, #outcome) .. parent .. outcome
     else
       write(field, copy(parent, outcome, condition, class))
     end
@@ -250,9 +250,9 @@ local function free(child, place)
 end
 -- strike lets go of the parents in a list. If not all have arrived, those that have not ended are cancelled.
 local function strike(child, n, field)
-  local text = look(field)
+  local text = n.left > 0 and look(field)
   write(field, false)
-  if not text or n.left == 0 then return end
+  if not text then return end
   local blank = string.find(text, ' ', 1, true)
   local place, at, ids = tonumber(string.sub(text, 1, blank - 1)), blank + 1, {}
   while at <= #text do
@@ -306,24 +306,44 @@ local function toil(id, n, outcome)
   end
   return n.at == 0 and n.told == n.followers and n.freed == ties(n)
 end
--- lone is the end of a job that only one other follows, a flow with a list, where nothing out of the ordinary is to be done;
--- if it is, it returns false, and nothing was done. Of ends in a large flow almost all are of this kind.
-local function lone(id, text, outcome)
-  local blank = string.find(text, ' ', 5, true)
-  local child = string.sub(text, blank + 1)
-  local n = nodes[child]
-  if string.sub(text, 3, 3) ~= '*' or not n or n.only or #outcome > 1024 or effort <= 0 or not awaits(child) then return false end
-  local good = string.sub(outcome, 2, 2) == 's'
-  if n.left == 1 or not (good and string.sub(text, 2, 2) ~= 'w' or string.sub(text, 2, 2) == 'd') then return false end
-  effort, n.left = effort - 1, n.left - 1
-  if not good then n.bad = n.bad + 1 end
-  changed[child] = true
-  heap(child, string.format('%s%03.0f%04.0f', string.sub(text, 2, blank), #id, #outcome) .. id .. outcome)
-  drop(id)
-  return true
+-- crowd sees to ended jobs that were plain successes and that only a flow follows, by a list: of ends in a large flow almost
+-- all are such. It returns the places of the others.
+local function crowd(ids, from, to, endings, plain, outcome, told)
+  local texts, rest = call('HMGET', edges, unpack(ids, from, to)), {}
+  local size, short = string.format('%04.0f', #outcome), string.format('016%04.0f', #outcome)
+  local last, n, pile
+  for i = from, to do
+    local id = ids[i]
+    local text, seen = memo[id], false
+    if text == nil then text = texts[i - from + 1] end
+    if text and string.byte(text) == 62 and endings[i] == plain and not (told and told[i - from + 1]) then
+      local blank = string.find(text, ' ', 5, true)
+      local child, condition = string.sub(text, blank + 1), string.byte(text, 2)
+      if child ~= last then
+        last, n = child, node(child)
+        if n and (n.only or not awaits(child)) then n = nil end
+        pile = n and heap(child)
+        if n then changed[child] = true end
+      end
+      -- The last to arrive, and a race, are no ordinary cases.
+      if n and n.left > 1 and effort > 0 and string.byte(text, 3) == 42 and (condition == 100 or condition == 115 or condition == 99) then
+        effort, n.left, seen = effort - 1, n.left - 1, true
+        local at = #pile
+        pile[at + 1], pile[at + 2], pile[at + 3], pile[at + 4] = string.sub(text, 2, blank), #id == 16 and short or string.format('%03.0f', #id) .. size, id, outcome
+        memo[id] = false
+        shed[#shed + 1] = id
+      end
+    end
+    if not seen then
+      memo[id] = text
+      rest[#rest + 1] = i
+    end
+  end
+  return rest
 end
 -- bequeath: a job that has a node has ended. It returns whether its outcome must stay for others.
 local function bequeath(id, n, outcome, keep)
+  piles[id] = nil -- what has arrived in this call, before the end, nobody wants to know
   if n.only then
     if effort > 0 then
       effort = effort - 1
