@@ -1,9 +1,13 @@
 package spool
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 
 	"github.com/spooljobs/spool/failure"
+	"github.com/spooljobs/spool/internal/codec"
 	"github.com/spooljobs/spool/internal/store"
 )
 
@@ -53,4 +57,54 @@ func (e *engine) adopts(r *run, v store.Verdict, other *jobRef) store.Verdict {
 	}
 	v.Unknown, v.Endless = fails(ErrUnknown), fails(ErrEndless)
 	return v
+}
+
+// handedOn is how often an outcome may be handed on.
+const handedOn = 100
+
+// embraced looks whether the answers that a call has handed over to other queues go round in circles. A script sees to
+// that within its queue; between queues nothing is atomic. But when the last link of a circle is made all others are
+// there, so whoever made it finds the circle.
+func (c *courier) embraced(call *letter, lost []int) {
+	gone := make(map[int]bool, len(lost))
+	for _, i := range lost {
+		gone[i] = true
+	}
+	for i := range call.Verdicts {
+		if v := &call.Verdicts[i]; v.Word == store.VerdictAdopt && v.To != "" && !gone[i] {
+			queue, id, to, inner := c.q.Name(), store.UnpackID(v.ID), v.To, store.UnpackID(v.Inner)
+			c.e.client.spawn(func() { c.e.client.breakCircle(queue, id, to, inner) })
+		}
+	}
+}
+
+// breakCircle ends a job whose outcome would be its own, or is handed on too often.
+func (c *Client) breakCircle(queue, id, to, inner string) {
+	steps := 0
+	for ; inner != "" && (to != queue || inner != id) && steps < handedOn; steps++ {
+		var in *store.Inputs
+		if err := c.gate.do(c.life, func() (err error) {
+			in, err = c.queue(to).Inputs(c.life, inner, 1)
+			return err
+		}); err != nil {
+			return
+		}
+		if in.Queue != "" && checkName("queue", in.Queue, maxQueueName) == nil {
+			to = in.Queue
+		}
+		inner = in.Answer
+	}
+	if inner == "" {
+		return
+	}
+	body, err := codec.Marshal(&store.OutcomeBody{Failure: failure.New(ErrEndless, ownSite()).Encode()})
+	if err == nil {
+		err = c.alter(c.life, queue, "failing job", id, func(ctx context.Context, line string, n uint64) (string, error) {
+			return c.queue(queue).Fail(ctx, line, n, id, body, week.Milliseconds())
+		})
+	}
+	if err != nil && !errors.Is(err, ErrBadState) {
+		c.cfg.Logger.LogAttrs(c.life, slog.LevelError, "a circle of answers was not broken", slog.String("queue", queue), slog.String("job", id),
+			slog.Any("err", fmt.Errorf("%w: %w", ErrEndless, err)))
+	}
 }

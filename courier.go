@@ -413,6 +413,7 @@ func (c *courier) apply(call *letter, answer *store.Advanced, sent time.Time) {
 	}
 	e.kickLocked(c)
 	e.mu.Unlock()
+	c.embraced(call, answer.Lost)
 	if answer.Parked && call.marked {
 		select {
 		case c.parked <- struct{}{}:

@@ -22,7 +22,8 @@ func textOf(value string, err error) string {
 	switch {
 	case err == nil:
 		return "ok " + value
-	case errors.Is(err, spool.ErrCancelled):
+	case errors.As(err, &f) && (f.Name == "spool.cancelled" || len(f.Causes) > 0 && f.Causes[0].Name == "spool.cancelled"):
+		// Not whatever is ErrCancelled: a race fails with all failures of its parts.
 		return "cancelled " + strings.ReplaceAll(err.Error(), "\n", " ")
 	case errors.As(err, &f):
 		return "failed " + strings.ReplaceAll(f.Error(), "\n", " ")

@@ -1,8 +1,8 @@
--- fail: end a job that has not begun, from outside, with a failure.
+-- fail: end a job that has not begun, or for which another one is to answer, from outside, with a failure.
 -- keys:    lines lastcalls jobs history checkpoints active leaving ready:thread ready:reactor due:thread due:reactor suspect:thread suspect:reactor parked kinds deadlines outcomes done watched quarantine faults wake:thread wake:reactor meta edges waiting adopting callbacks outbox outgoing
 -- args:    line, number of the call, id, the failure (msgpack), ms to keep it
 -- returns: {'ok' | 'again', now_ms, word, errands (see follow.lua)} | {'stale', now_ms}; word: 'done' | 'begun' | 'ended' | 'unknown'
--- moves:   ready | due | suspect | parked | waiting -> done | callbacks
+-- moves:   ready | due | suspect | parked | waiting | adopting -> done | callbacks
 -- repeat:  safe: the number was applied before, the kept word comes back
 -- bound:   500 edges
 -- with:    clock record moment rank sentinel wake line isolate withdraw ending kin settle probe
@@ -24,7 +24,7 @@ local word = call('HEXISTS', outcomes, id) == 1 and 'ended' or 'unknown'
 call('ZREM', parked, '')
 if record then
   word = 'begun'
-  if withdraw(id, record) then
+  if withdraw(id, record) or call('ZREM', adopting, id) == 1 then
     word = 'done'
     if sound(record) and compound(record) then kin().bury(id, record) end
     settle({ id }, { ending('f', record, call('HGET', history, id)) .. body }, { keep })

@@ -2,7 +2,8 @@
 -- keys:    edges outcomes
 -- args:    id, the first step (a list, a heap or a place at a time, in this order), bytes to return
 -- returns: {'ok', now_ms, where to (see edges.lua) or '' if it follows nobody, edges that come in, of these not arrived, not
---          successes, '1' while its graph is being taken apart, the step to ask for next or '', then by twos what stands
+--          successes, '1' while its graph is being taken apart, the step to ask for next or '', queue, ',' and id of
+--          the job that answers for it or '' (no queue: this one), then by twos what stands
 --          under '[' (a list), '=' (a heap), and the places of single edges, each of these with a third, the outcome of
 --          the parent if it is held}
 -- moves:   nothing
@@ -13,8 +14,17 @@ local edges, outcomes = KEYS[1], KEYS[2]
 local id, from, bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local n = node(id)
-if not n or n.only then return { 'ok', num(now), '', '0', '0', '0', '0', '' } end
-local reply = { 'ok', num(now), n.to, num(n.parents), num(n.left), num(n.bad), n.at > 0 and '1' or '0', '' }
+if not n or n.only then return { 'ok', num(now), '', '0', '0', '0', '0', '', '' } end
+local reply = { 'ok', num(now), n.to, num(n.parents), num(n.left), num(n.bad), n.at > 0 and '1' or '0', '', '' }
+local answerer = look(id .. '/<' .. num(n.parents))
+if answerer and string.sub(answerer, 1, 2) == '-a' then
+  local _, _, _, parent = edge(string.sub(answerer, 2))
+  reply[9] = ',' .. parent
+elseif string.sub(n.due, 1, 1) == '~' then
+  reply[9] = string.sub(n.due, 2)
+elseif n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' then
+  reply[9] = n.to .. ',' .. id
+end
 -- If all have arrived the lists say nothing that the heaps do not.
 if n.left == 0 then from = math.max(from, n.lists + 1) end
 local past = n.lists + n.heaps
@@ -37,7 +47,7 @@ for i, field in ipairs(fields) do
       end
     end
     local size = #text + #(outcome or '')
-    if bytes < size and #reply > 8 then
+    if bytes < size and #reply > 9 then
       reply[8] = num(from + i - 1)
       return reply
     end

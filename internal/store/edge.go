@@ -135,10 +135,12 @@ type Incoming struct {
 type Inputs struct {
 	To     string // where the job is to run, "<queue" if it was sent from there, "-" if neither; "" if it follows nobody
 	Total  int
-	Left   int  // edges that have not arrived
-	Bad    int  // edges of jobs that did not succeed
-	Begun  bool // its graph is being taken apart: Resume
-	Next   int  // the step to ask for next, 0 if this was the last page
+	Left   int    // edges that have not arrived
+	Bad    int    // edges of jobs that did not succeed
+	Begun  bool   // its graph is being taken apart: Resume
+	Queue  string // where the job is that answers for this one; "" is this queue
+	Answer string // its id as users see it, or ""
+	Next   int    // the step to ask for next, 0 if this was the last page
 	Inputs []Incoming
 }
 
@@ -150,7 +152,10 @@ func (q *Queue) Inputs(ctx context.Context, id string, from int) (*Inputs, error
 	}
 	in := &Inputs{To: text(reply, 2), Total: int(number(reply, 3)), Left: int(number(reply, 4)), Bad: int(number(reply, 5)),
 		Begun: text(reply, 6) == "1", Next: int(number(reply, 7))}
-	for i := 8; i+1 < len(reply); i += 2 {
+	if queue, answer, ok := strings.Cut(text(reply, 8), ","); ok {
+		in.Queue, in.Answer = queue, UnpackID(answer)
+	}
+	for i := 9; i+1 < len(reply); i += 2 {
 		what, entry := text(reply, i), text(reply, i+1)
 		ok := true
 		switch what {

@@ -62,7 +62,10 @@ local function embrace(id, inner, to, keep, unknown, endless)
   n.keep = keep
   k.change(id, n)
   call('ZADD', adopting, num(now), id)
-  if to ~= '' then return k.send(to, '<,' .. k.shown(id), '', inner, '') end
+  if to ~= '' then
+    n.due = '~' .. to .. ',' .. k.shown(inner)
+    return k.send(to, '<,' .. k.shown(id), '', inner, '')
+  end
   n.parents = n.parents + 1
   if not k.connect(inner, id, 'a', '.', num(n.parents)) then
     n.parents = n.parents - 1
