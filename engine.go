@@ -88,7 +88,7 @@ func (e *engine) run(ctx context.Context) (int, error) {
 		e.loops.Go(func() { e.beat(c) })
 	}
 	if e.drain {
-		e.untilIdle(ctx)
+		e.untilDry(ctx)
 	} else {
 		select {
 		case <-ctx.Done():
@@ -197,6 +197,36 @@ func (e *engine) untilReturned(limit time.Duration) bool {
 	return e.until(limit, context.Background(), func() bool {
 		return e.lanes[Thread].running == 0 && e.lanes[Reactor].running == 0
 	})
+}
+
+// untilDry waits until nothing runs, and nothing comes of what flows, callbacks and outboxes have yet to bring.
+func (e *engine) untilDry(ctx context.Context) {
+	for ran := -1; ctx.Err() == nil; {
+		e.untilIdle(ctx)
+		e.mu.Lock()
+		before := e.ran
+		e.mu.Unlock()
+		if before == ran || ctx.Err() != nil {
+			return
+		}
+		ran = before
+		for _, c := range e.couriers {
+			// What cannot be done now is left, as Run leaves it to others.
+			_, _ = e.client.relay(ctx, route{c.q.Name(), "", e.client})
+			for more := true; more && ctx.Err() == nil; {
+				if err := e.gate.do(ctx, func() (err error) {
+					more, err = c.q.Resume(ctx)
+					return err
+				}); err != nil {
+					break
+				}
+			}
+		}
+		for _, c := range e.couriers {
+			c.owe(Thread)
+			c.owe(Reactor)
+		}
+	}
 }
 
 // untilIdle waits until nothing is claimable and nothing runs.

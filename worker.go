@@ -172,8 +172,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
-// Drain runs what is ready until nothing is, then shuts down like Run and returns how many jobs it ran. Jobs that are
-// due later, or that nobody here has a slot or a handler for, are left. No test needs to sleep.
+// Drain runs what is ready until nothing is, flows, callbacks and what outboxes have for its queues included, then shuts
+// down like Run and returns how many jobs it ran. Jobs that are due later, or that nobody here has a slot or a handler for,
+// are left. No test needs to sleep.
 func (w *Worker) Drain(ctx context.Context) (n int, err error) {
 	return w.start(ctx, true)
 }
