@@ -68,6 +68,14 @@
 // pointer to a stored value; [Tx.Do] takes single commands. [Tx.Checkpoint] lets a long job go on from where it was.
 // docs/exactly-once.md says what this promises and what it cannot.
 //
+// # Composing
+//
+// A [Reaction] is a kind of work that follows other jobs: its handler is given how a job has ended. [Partial.OnSuccess],
+// [Partial.OnFailure] and [Partial.OnDone] put such callbacks with a job, the functions [OnSuccess], [OnFailure] and
+// [OnDone] add them to a stored one, and each runs exactly once. [Become] lets another job answer for the one at hand.
+// [Parallel], [Serial], [Then], [Join], [First] and [Graph] make flows, which are Partials again. docs/composition.md has
+// the rules.
+//
 // # Looking
 //
 // [Client.Queue] is a handle for counting, listing, changing and taking back jobs. A job that cannot be decoded is set

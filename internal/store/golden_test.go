@@ -61,6 +61,21 @@ func TestGoldenRecords(t *testing.T) {
 	}
 }
 
+func TestGoldenGraph(t *testing.T) {
+	record := func(task string) []byte {
+		b, err := (&Record{Lane: LaneThread, Interruptions: '9', Task: task, Args: []byte{0xc0}}).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	graph := &Graph{Parts: 1, Nodes: []Node{
+		{Item: Item{ID: "one", Record: record("a"), Due: Moment{true, true, 5}}, Root: &Edge{Condition: OnEnd, Class: Part}},
+		{Item: Item{ID: "two", Record: record("b")}, To: "far", Parents: []Parent{{ID: "one", Condition: OnGood, Class: Callback}}},
+	}}
+	isGolden(t, "graph", graph.Encode())
+}
+
 var goldenOutcomes = map[string]*Outcome{
 	"outcome-success": {Kind: Succeeded, Attempts: 1, Ended: 1_800_000_001_234, Task: "mail.send",
 		Body: OutcomeBody{Result: []byte{0x2a}, Started: 1_800_000_001_200, Worker: "host-7"}},
