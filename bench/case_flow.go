@@ -79,7 +79,8 @@ type flowRow struct {
 	drain, share           float64 // jobs/s, and the flow's in relation to it
 	p50, p99               float64 // ms
 	bytesPerJob, rssPerJob float64
-	block, resting, step   float64 // ms
+	block, wait            float64 // ms
+	resting, step          float64
 	turns                  int64
 }
 
@@ -92,7 +93,8 @@ func (f flowRow) addTo(r *Row) {
 	r.Add("bytes_per_job", f.bytesPerJob)
 	r.Add("rss_bytes_per_job", f.rssPerJob)
 	r.Add("longest_block_ms", f.block)
-	r.Add("block_turns", f.turns)
-	r.Add("resting_block_ms", f.resting)
+	r.Add("probe_wait_ms", f.wait)
+	r.Add("probe_turns", f.turns)
+	r.Add("probe_rest_ms", f.resting)
 	r.Add("longest_step_ms", f.step)
 }

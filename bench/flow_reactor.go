@@ -13,6 +13,7 @@ type reactorReport struct {
 	Before, After footprint     // before the first was claimed, and when all waited
 	Took          time.Duration // until all waited, and from their release until all had returned
 	Step          time.Duration // the longest that a handler held the loop
+	Gap           time.Duration // the longest that the loop did not change hands while the probe wanted it
 	Blocks        blocks
 }
 
@@ -89,7 +90,7 @@ func measureReactor(ctx context.Context, r *Run, row *flowRow) (err error) {
 	row.rssPerJob = each(told.After.RSS - told.Before.RSS)
 	row.step = millis(told.Step)
 	longest := told.Blocks.longest()
-	row.block, row.turns = millis(longest.Waited), longest.Turns
+	row.block, row.wait, row.turns = millis(told.Gap), millis(longest.Waited), longest.Turns
 	row.resting = millis(told.Blocks[resting].Waited)
 	fmt.Fprintf(r.Log, "bench: the probe waited longest while jobs began: %v; waited: %v; were released: %v\n",
 		told.Blocks[beginning], told.Blocks[resting], told.Blocks[releasing])

@@ -88,7 +88,7 @@ var smoke = []struct {
 	{"tx", []string{"-n", "100", "-slots", "1,10"}, 2, []string{"conflicts_per_commit", "lost_updates"}},
 	{"flow", []string{"-n", "200", "-children", "50", "-links", "20", "-linkslots", "1,3", "-waiting", "100"}, 4, []string{"shape",
 		"drain_jobs_per_s", "share_of_drain", "link_p50_ms", "link_p99_ms", "bytes_per_job", "rss_bytes_per_job",
-		"longest_block_ms", "block_turns", "resting_block_ms", "longest_step_ms"}},
+		"longest_block_ms", "probe_wait_ms", "probe_turns", "probe_rest_ms", "longest_step_ms"}},
 	{"tx-hot", []string{"-n", "60"}, 1, []string{"commits_per_s", "conflicts_per_commit", "lost_updates"}},
 }
 

@@ -78,7 +78,9 @@ type watch struct {
 	probing chan struct{} // closed when the probe has had its first turn
 	probed  chan struct{} // closed when it has had its last
 	quiet   sync.Mutex    // held by the probe while it waits for a turn, and to keep it from asking
-	report  reactorReport // its steps and blocks are written on the loop only
+	asked   atomic.Int64  // when the probe began to wait for its turn; 0 while it does not
+	last    int64         // when the last turn ended; on the loop
+	report  reactorReport // its steps, blocks and gap are written on the loop only
 }
 
 func newWatch(n int) *watch {
@@ -115,6 +117,16 @@ func (w *watch) wait(ctx context.Context, arg Raw) (spool.None, error) {
 func (w *watch) step(begin time.Time) {
 	w.turns.Add(1)
 	w.report.Step = max(w.report.Step, time.Since(begin))
+	w.pass()
+}
+
+// pass notes that a turn ends, and how long somebody who wanted the loop has not seen it change hands.
+func (w *watch) pass() {
+	now := time.Now().UnixNano()
+	if asked := w.asked.Load(); asked != 0 {
+		w.report.Gap = max(w.report.Gap, time.Duration(now-max(asked, w.last)))
+	}
+	w.last = now
 }
 
 // probe asks for a turn again and again, and notes the longest wait for it. It
@@ -140,7 +152,10 @@ func (w *watch) ask(ctx context.Context) error {
 	w.quiet.Lock()
 	defer w.quiet.Unlock()
 	phase, turns, asked := w.phase.Load(), w.turns.Load(), time.Now()
+	w.asked.Store(asked.UnixNano())
+	defer w.asked.Store(0)
 	return spool.OnLoop(ctx, func() {
+		w.pass()
 		w.report.Blocks.note(phase, block{time.Since(asked), w.turns.Load() - turns})
 	})
 }
