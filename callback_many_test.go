@@ -39,6 +39,9 @@ func callbackAllOnce(t *testing.T, book *callbackBook) {
 func TestManyCallbacksOfAJob(t *testing.T) {
 	t.Parallel()
 	callbackShapes(t, func(t *testing.T, s *server, c *spool.Client, w *spool.Worker, far []spool.Option) {
+		if s.name == "embedded" && len(far) > 0 {
+			return // much the same, and slow there
+		}
 		ctx, book := within(t), newCallbackBook()
 		book.handle(w)
 		j := must(times.With([2]int{3, 4}).OnDone(callbackCrowd(far)...).Put(ctx, c))(t)
@@ -103,19 +106,21 @@ func TestManyCallbacksResumedByOthers(t *testing.T) {
 func TestCallbacksFiftyDeep(t *testing.T) {
 	t.Parallel()
 	shapes(t, func(t *testing.T, s *server, c *spool.Client, far []spool.Option) {
-		const deep = 50
+		deep := 50
+		if s.name == "embedded" {
+			deep = 10 // there a call is slow
+		}
 		ctx := within(t)
-		plus := spool.NewReaction[int, int, int]("flow.multiply")
-		a := plus.With(3, spool.ID("last"))
+		a, want := multiply.With(3, spool.ID("last")), 3
 		for i := range deep - 1 {
 			by := 1
 			if i%10 == 0 {
-				by = 2
+				by, want = 2, want*2
 			}
 			if i%2 == 0 {
-				a = plus.With(by, far...).OnSuccess(a)
+				a = multiply.With(by, far...).OnSuccess(a)
 			} else {
-				a = plus.With(by).OnDone(a)
+				a = multiply.With(by).OnDone(a)
 			}
 		}
 		must(times.With([2]int{1, 1}).OnDone(a).Put(ctx, c))(t)
@@ -123,15 +128,15 @@ func TestCallbacksFiftyDeep(t *testing.T) {
 			_, err := c.Queue("default").Get(ctx, "last")
 			return err == nil
 		})
-		if got := must(plus.Job(c, "last").Wait(ctx))(t); got != 96 {
-			t.Errorf("got %d", got)
+		if got := must(multiply.Job(c, "last").Wait(ctx))(t); got != want {
+			t.Errorf("got %d, not %d", got, want)
 		}
 		j := must(times.Put(ctx, c, [2]int{1, 1}))(t)
 		for range deep {
-			j = must(spool.OnSuccess(ctx, c, j, plus.With(1, far...)))(t)
+			j = must(spool.OnSuccess(ctx, c, j, multiply.With(1, far...)))(t)
 		}
 		for range deep {
-			j = must(spool.OnFailure(ctx, c, j, plus.With(0, far...)))(t)
+			j = must(spool.OnFailure(ctx, c, j, multiply.With(0, far...)))(t)
 		}
 		if got := must(j.Wait(ctx))(t); got != 1 {
 			t.Errorf("got %d", got)
@@ -168,6 +173,5 @@ func TestCallbackGoesAheadOfABacklog(t *testing.T) {
 		if n := at.Load(); n > backlog/10 {
 			t.Errorf("%d jobs ran before it", n)
 		}
-		t.Logf("%d jobs ran before it", at.Load())
 	})
 }
