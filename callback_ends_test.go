@@ -88,16 +88,18 @@ func callbackShapes(t *testing.T, test func(t *testing.T, s *server, c *spool.Cl
 	each(t, func(t *testing.T, s *server) {
 		for name, far := range map[string][]spool.Option{"one": nil, "two": {spool.In("far")}} {
 			t.Run(name, func(t *testing.T) {
-				c := s.client(t)
-				w := spool.NewWorker(c, fast(spool.WorkerConfig{Queues: []string{"default", "far"}, ThreadSlots: 4}))
-				flowHandlers(w)
-				test(t, s, c, w, far)
+				on(t, &server{s.name, s.addr, s.prefix}, func(t *testing.T, s *server) {
+					c := s.client(t)
+					w := spool.NewWorker(c, fast(spool.WorkerConfig{Queues: []string{"default", "far"}, ThreadSlots: 4}))
+					flowHandlers(w)
+					test(t, s, c, w, far)
+				})
 			})
 		}
 	})
 }
 
-// abort makes a worker that runs nothing but one task die under it, for others to find.
+// callbackAbort makes a worker that runs nothing but one task die under it, for others to find.
 func (s *server) callbackAbort(t *testing.T, ctx context.Context, c *spool.Client) {
 	t.Helper()
 	dead := spool.NewWorker(c, spool.WorkerConfig{ReactorSlots: -1, Beat: time.Hour})

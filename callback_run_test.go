@@ -83,24 +83,22 @@ func TestJobAddsACallbackToItself(t *testing.T) {
 	})
 }
 
-// Callbacks are retried as they say, and interrupted for ever. CB-10.
-func TestCallbackRetriedAndInterruptedForEver(t *testing.T) {
+// Callbacks are retried as they say. CB-10.
+func TestCallbackIsRetried(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *server) {
-		ctx, c, rdb := within(t), s.client(t), s.raw(t)
-		q := c.Queue("default")
-		sweeper := spool.NewWorker(c, fast(spool.WorkerConfig{ReactorSlots: -1}))
-		times.Handle(sweeper, func(_ context.Context, a [2]int) (int, error) { return a[0] * a[1], nil })
+		ctx, c := within(t), s.client(t)
+		w := spool.NewWorker(c, fast(spool.WorkerConfig{}))
+		flowHandlers(w)
 		again := spool.NewReaction[int, int, int]("callback.again", spool.Retry(3, retry.Constant(time.Millisecond)))
 		var tries atomic.Int64
-		again.Handle(sweeper, func(ctx context.Context, p spool.Outcome[int], n int) (int, error) {
+		again.Handle(w, func(ctx context.Context, p spool.Outcome[int], n int) (int, error) {
 			if tries.Add(1) <= int64(n) {
 				return 0, errors.New("not yet")
 			}
 			return p.Value + spool.Running(ctx).Attempt(), p.Err
 		})
-		work(t, sweeper)
-		eventually(t, "it has registered", func() bool { return must(q.Counts(ctx))(t).Workers == 1 })
+		work(t, w)
 		j := must(times.Put(ctx, c, [2]int{3, 4}))(t)
 		a := must(spool.OnDone(ctx, c, j, again.With(2)))(t)
 		if got := must(a.Wait(ctx))(t); got != 15 {
@@ -111,12 +109,25 @@ func TestCallbackRetriedAndInterruptedForEver(t *testing.T) {
 		if _, err := d.Wait(ctx); err == nil || err.Error() != "not yet" || tries.Load() != 4 {
 			t.Errorf("%v, after %d tries", err, tries.Load())
 		}
-		// One interruption more than an ordinary job bears.
+	})
+}
+
+// Callbacks are interrupted for ever: here once more than an ordinary job bears. CB-10.
+func TestCallbackIsInterruptedForEver(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *server) {
+		ctx, c, rdb := within(t), s.client(t), s.raw(t)
+		q := c.Queue("default")
+		j := must(times.Put(ctx, c, [2]int{3, 4}))(t)
+		// It sweeps and runs nothing.
+		work(t, spool.NewWorker(c, fast(spool.WorkerConfig{ThreadSlots: -1, ReactorSlots: -1})))
+		eventually(t, "it has registered", func() bool { return must(q.Counts(ctx))(t).Workers == 1 })
 		cut := spool.NewReaction[int, int, int]("callback.cut")
 		x := must(spool.OnDone(ctx, c, j, cut.With(1)))(t)
 		for i := range 11 {
 			w := spool.NewWorker(c, spool.WorkerConfig{ReactorSlots: -1, Beat: time.Hour})
 			began, last := make(chan int, 1), i == 10
+			times.Handle(w, func(_ context.Context, a [2]int) (int, error) { return a[0] * a[1], nil })
 			cut.Handle(w, func(ctx context.Context, p spool.Outcome[int], n int) (int, error) {
 				began <- spool.Running(ctx).Interruptions()
 				if !last {

@@ -38,12 +38,12 @@ func (y *play) puts(a *author, n int) func(ctx context.Context, c *spool.Client)
 		for range n {
 			from := len(a.all)
 			put := y.write(a)
-			new := a.all[from:]
-			y.register(new...)
-			y.publish(new, true)
+			fresh := a.all[from:]
+			y.register(fresh...)
+			y.publish(fresh, true)
 			err := put(ctx, c)
-			y.told(new, err, spool.ErrIDTaken)
-			y.publish(new, false)
+			y.told(fresh, err, spool.ErrIDTaken)
+			y.publish(fresh, false)
 		}
 	}
 }
@@ -105,19 +105,18 @@ func (y *play) add(ctx context.Context, c *spool.Client, a *author, parent *piec
 		after, _ := a.react(parent, cond)
 		follow = following(stagedAct.Job(c, parent.ref()), after, cond)
 	}
-	new := a.all[from:]
-	y.register(new...)
-	y.publish(new, true)
-	refusals := []error{spool.ErrUnknown}
+	fresh := a.all[from:]
+	y.register(fresh...)
+	y.publish(fresh, true)
 	var err error
 	if a.one(4) {
 		err = c.Transact(ctx, func(ctx context.Context, tx *spool.Tx) error { return follow(ctx, tx) }, spool.TxConfig{Queue: parent.home})
 	} else {
 		err = follow(ctx, c)
 	}
-	y.told(new, err, refusals...)
+	y.told(fresh, err, spool.ErrUnknown)
 	if err == nil {
-		y.publish(new, false)
+		y.publish(fresh, false)
 	}
 }
 
@@ -141,16 +140,16 @@ func (y *play) grow(ctx context.Context, c *spool.Client, a *author, flow *piece
 	partial, part := a.act()
 	a.home(part, flow.home)
 	part.flow = flow
-	new := a.all[from:]
-	y.register(new...)
+	fresh := a.all[from:]
+	y.register(fresh...)
 	y.mu.Lock()
 	flow.added = append(flow.added, part)
 	y.mu.Unlock()
 	_, err := spool.Add(ctx, c, stagedList.Job(c, flow.ref()), partial)
-	y.told(new, err, spool.ErrBadState, spool.ErrUnknown)
+	y.told(fresh, err, spool.ErrBadState, spool.ErrUnknown)
 	if err == nil {
-		y.publish(new, true)
-		y.publish(new, false)
+		y.publish(fresh, true)
+		y.publish(fresh, false)
 	}
 }
 

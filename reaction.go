@@ -44,13 +44,13 @@ func (r Reaction[P, A, R]) With(args A, opts ...Option) After[P, R] {
 }
 
 // Job returns the handle of a stored job, as Task.Job does.
-func (r Reaction[P, A, R]) Job(c *Client, id string) *Job[R] { return Task[A, R]{r.def}.Job(c, id) }
+func (r Reaction[P, A, R]) Job(c *Client, id string) *Job[R] { return Task[A, R](r).Job(c, id) }
 
 // Handle makes a worker run the reaction's jobs with fn, as Task.Handle does. An outcome of a type that is not P, such as
 // one that was passed through, fails the job.
 func (r Reaction[P, A, R]) Handle(w *Worker, fn func(ctx context.Context, parent Outcome[P], args A) (R, error)) {
 	if r.def == nil || fn == nil || w == nil {
-		Task[A, R]{r.def}.Handle(w, nil)
+		Task[A, R](r).Handle(w, nil)
 		return
 	}
 	site := failure.SiteOf(fn)
@@ -72,7 +72,7 @@ func (r Reaction[P, A, R]) Handle(w *Worker, fn func(ctx context.Context, parent
 // configuration conflicts are run again without limit.
 func (r Reaction[P, A, R]) HandleTx(w *Worker, fn func(ctx context.Context, tx *Tx, parent Outcome[P], args A) (R, error), cfg ...TxConfig) {
 	if r.def == nil || fn == nil || w == nil {
-		Task[A, R]{r.def}.HandleTx(w, nil, cfg...)
+		Task[A, R](r).HandleTx(w, nil, cfg...)
 		return
 	}
 	if len(cfg) == 0 {

@@ -6,12 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/spooljobs/spool/internal/store"
 	"github.com/spooljobs/spool/internal/txn"
@@ -467,107 +464,6 @@ func (b *bare) tell(ctx context.Context, t *store.Transaction) (ended, error) {
 		}
 		return endedForGood, nil
 	}
-}
-
-// manyTouches is how often a watched key may be touched although what was read of it is as it was. Whoever writes
-// another field of a hash all the time would keep a WATCH from ever succeeding; the script asks the reads itself.
-const manyTouches = 3
-
-// once looks and commits, one time. Without watching the script does all in one call.
-func (b *bare) once(ctx context.Context, q *store.Queue, line *txLine, t *store.Transaction, watch bool) (refusal *store.Refusal, changed int, err error) {
-	if !watch {
-		refusal, err = q.Transact(ctx, line.id, line.number, t)
-		return refusal, -1, err
-	}
-	if b.link == nil {
-		key := q.Key("lines")
-		if b.link, err = b.c.conns.take(ctx, key); err != nil {
-			return nil, -1, err
-		}
-	}
-	if changed, err = q.Look(ctx, b.link.conn, t); err != nil || changed >= 0 {
-		if errors.Is(err, store.ErrAway) {
-			err = &store.AwayError{Err: err} // nothing was done yet, whatever became of the question
-		}
-		return nil, changed, err
-	}
-	refusal, err = q.TransactWatched(ctx, b.link.conn, line.id, line.number, t)
-	return refusal, -1, err
-}
-
-// settle asks what became of a commit whose answer was lost.
-func (b *bare) settle(ctx context.Context, q *store.Queue, line *txLine, lost error) (applied bool, refusal *store.Refusal, err error) {
-	for {
-		wait, again := b.count.Disconnect()
-		if !again {
-			return false, nil, fmt.Errorf("%w: committing", ErrUnsure)
-		}
-		if err := b.pause(ctx, wait, lost); err != nil {
-			return false, nil, fmt.Errorf("%w: committing: %w", ErrUnsure, err)
-		}
-		applied, refusal, err = q.Settle(ctx, line.id, line.number)
-		switch {
-		case err == nil:
-			return applied, refusal, nil
-		case !errors.Is(err, store.ErrAway):
-			return false, nil, fmt.Errorf("%w: committing: %w", ErrUnsure, err)
-		}
-		lost = err
-	}
-}
-
-// refusalError says in the public words why a transaction took no effect.
-func refusalError(r *store.Refusal, t *store.Transaction) error {
-	switch {
-	case r.Word == store.RefusedConflict && r.Index < len(t.Reads):
-		return conflictOver(t.Reads[r.Index].Keys)
-	case (r.Word == store.RefusedPut || r.Word == store.RefusedUnknown) && r.Index < len(t.Puts):
-		it := &t.Puts[r.Index]
-		return fmt.Errorf("%w: %q", refusedPut(it, r.Word == store.RefusedUnknown), it.ID)
-	case r.Word == store.RefusedCheck && r.Index < len(t.Checks):
-		return checkError(t.Checks[r.Index].Kind, t.Checks[r.Index].Args)
-	case r.Word == store.RefusedBroken && r.Index < len(t.Writes):
-		return fmt.Errorf("%w: %s: %s", ErrBrokenCommit, t.Writes[r.Index][0], r.Reason)
-	}
-	return fmt.Errorf("spool: a transaction was refused: %s %d", r.Word, r.Index)
-}
-
-// checkError says what a write would have failed of.
-func checkError(kind string, args []string) error {
-	key := args[0]
-	switch kind {
-	case "type":
-		return &FieldError{"key", key, "holds another type than " + args[1] + "; nothing was written"}
-	case "lset":
-		return &FieldError{"key", key, "is a list without an index " + args[1] + ", or no list; nothing was written"}
-	case "hint", "hfloat":
-		return &FieldError{"key", key, "has a field " + args[1] + " that is no number in range, or is no hash; nothing was written"}
-	}
-	return &FieldError{"key", key, "holds no number in range; nothing was written"}
-}
-
-// txLine is a line of numbered transactions of a client. One transaction at a time has it.
-type txLine struct {
-	id     string
-	number uint64
-}
-
-func (c *Client) txLine(queue string) *txLine {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	free := c.txLines[queue]
-	if len(free) == 0 {
-		return &txLine{id: uuid.NewString()}
-	}
-	line := free[len(free)-1]
-	c.txLines[queue] = slices.Delete(free, len(free)-1, len(free))
-	return line
-}
-
-func (c *Client) giveLine(queue string, line *txLine) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.txLines[queue] = append(c.txLines[queue], line)
 }
 
 // Transactions tells how many transactions of this client have committed, those of its workers' jobs included, and how

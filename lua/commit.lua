@@ -11,7 +11,7 @@
 -- moves:   as advance; new -> ready | due
 -- repeat:  safe: the number was applied before, so nothing changes; the kept answer comes back
 -- bound:   as advance; the transactions of a call by number and bytes
--- with:    clock record moment rank sentinel wake fetch isolate withdraw overdue ending roll kin accept answer judge settle verdict pending claim
+-- with:    clock record moment rank sentinel wake fetch isolate withdraw overdue ending roll kin same accept answer judge settle verdict pending claim
 local engines, calls = KEYS[1], KEYS[2]
 local jobs, history, checkpoints, active, leaving = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local ready, due = { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }

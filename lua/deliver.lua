@@ -11,7 +11,7 @@
 -- moves:   new -> ready | due | waiting; adopting -> done | callbacks; x: as cancel
 -- repeat:  safe: inbox remembers for a day what has arrived
 -- bound:   100 entries, 500 edges
--- with:    clock record moment rank sentinel wake isolate withdraw ending kin settle accept probe
+-- with:    clock record moment rank sentinel wake isolate withdraw ending kin settle same accept probe
 local inbox = KEYS[1]
 local jobs, history, checkpoints, active, leaving = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ready, due = { t = KEYS[7], r = KEYS[8] }, { t = KEYS[9], r = KEYS[10] }

@@ -6,7 +6,7 @@
 -- moves:   new -> ready | due | waiting; callbacks -> done | nothing; what is told may move as follow.lua says
 -- repeat:  safe: each edge and each part of a graph is worked off once, in the step that does so
 -- bound:   500 edges, 500 parts of graphs
--- with:    clock record moment rank sentinel wake isolate withdraw ending kin settle probe
+-- with:    clock record moment rank sentinel wake isolate withdraw ending kin settle same probe
 local jobs, history, checkpoints, active, leaving = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local ready, due = { t = KEYS[6], r = KEYS[7] }, { t = KEYS[8], r = KEYS[9] }
 local suspect, parked, kinds = { t = KEYS[10], r = KEYS[11] }, KEYS[12], KEYS[13]
@@ -59,7 +59,8 @@ local function plant(flow, base, text, at, over, far)
       k.change(id, { only = condition .. '*' .. place .. ' ' .. flow })
       return at, id, record, tonumber(place)
     end
-    if not k.connect(id, flow, condition, class, place) then k.absent(id, flow, condition, class, place) end
+    local taken = not n and not same(id, record)
+    if taken or not k.connect(id, flow, condition, class, place) then k.absent(id, flow, condition, class, place, taken) end
   end
   for i, parent in ipairs(n and parents or {}) do
     if not k.connect(parent[3], id, parent[1], parent[2], num(i)) then k.absent(parent[3], id, parent[1], parent[2], num(i)) end
@@ -144,10 +145,12 @@ local function unfold(flow, over)
   local mark = string.sub(text, 7, 7) == 'G' and 'i' or '-'
   local limit = string.sub(text, begins + 8, begins + 13) == '000000' and string.sub(text, 6, 6) or '-'
   call('HSET', jobs, flow, string.sub(text, 1, 5) .. limit .. mark .. string.sub(text, 8, begins - 1) .. string.sub(text, ends))
+  local won = n.due == 'w'
   n.at, n.left = 0, n.left - 1
+  if won then n.due = '-' end
   k.change(flow, n)
   call('ZADD', waiting, num(now), flow)
-  if n.left == 0 then
+  if n.left == 0 or won then
     k.release(flow, n)
   end
 end

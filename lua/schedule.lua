@@ -8,7 +8,7 @@
 -- moves:   new -> ready | due | waiting. An id that bears the same contents, stored or ended, is left alone
 -- repeat:  safe: the number was applied before, the kept answer comes back
 -- bound:   500 jobs, 500 edges
--- with:    clock record moment rank sentinel wake line isolate withdraw ending kin settle accept probe
+-- with:    clock record moment rank sentinel wake line isolate withdraw ending kin settle same accept probe
 local lines, lastcalls = KEYS[1], KEYS[2]
 local jobs, history, checkpoints, active, leaving = KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local ready, due = { t = KEYS[8], r = KEYS[9] }, { t = KEYS[10], r = KEYS[11] }

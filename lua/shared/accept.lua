@@ -5,14 +5,6 @@
 --        end of its parent or '-', ',', the parent's id | '&' and the same: a new part of a flow, which is its follower
 --   deadline: '' none | '+ms' after the due time | '@ms' at
 -- needs: jobs, outcomes, ready, due, deadlines, wake, waiting
-local function same(id, record)
-  local old = call('HGET', jobs, id)
-  -- An id that Spool has drawn bears no digest: whoever has it has the same Partial, though the job was edited since.
-  if old then return digest(old) == digest(record) end
-  local outcome = call('HGET', outcomes, id)
-  local own = outcome and string.sub(outcome, 3, 3) == 'o' and string.sub(outcome, 30, 45) or ''
-  return own == digest(record)
-end
 local adds = { ready = { t = {}, r = {} }, due = { t = {}, r = {} } }
 local late = {}
 -- after takes in a job that follows another one.

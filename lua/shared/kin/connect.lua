@@ -35,9 +35,9 @@ local function connect(parent, child, condition, class, place)
   end
   return true
 end
--- A parent of which nothing is stored has failed.
-local function absent(parent, child, condition, class, place)
-  local outcome = nothing('spool.unknown', 'nothing is stored under this id')
+-- A parent of which nothing is stored has failed; so has one whose id bears another job.
+local function absent(parent, child, condition, class, place, taken)
+  local outcome = taken and nothing('spool.id-taken', 'the id is taken by another job') or nothing('spool.unknown', 'nothing is stored under this id')
   if arrive(parent, outcome, condition .. class .. place .. ' ' .. child) then
     write(child .. '/<' .. place, copy(parent, outcome, condition, class))
   end

@@ -73,6 +73,7 @@ local function begin(id, record)
   local n = whole(id)
   n.at = n.parents * 4294967296 + 14
   n.parents, n.left = n.parents + parts, n.left + parts + 1
+  n.due, n.deadline = '-', '-' -- they have been kept: who waits for parts does not begin again
   change(id, n)
   call('ZADD', waiting, '0', id)
   if parts > 0 then call('ZREM', deadlines, id) end -- it has begun; one that only has callbacks has not
@@ -187,7 +188,9 @@ local function arrive(parent, outcome, text)
     held, n.loose = true, 1
     write(field, '+' .. condition .. class .. '0 ' .. parent)
   end
-  if n.left == 0 or (condition == 'w' and good) then
+  if condition == 'w' and good and n.at > 0 then
+    n.due = 'w'
+  elseif n.left == 0 or (condition == 'w' and good) then
     release(child, n)
   end
   return held
