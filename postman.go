@@ -57,6 +57,7 @@ func (p *postman) empty() {
 func (c *Client) relay(ctx context.Context, r route) (delivered int, err error) {
 	q := c.queue(r.from)
 	var errs []error
+	stuck := make(map[string]bool) // queues that could not be reached: what follows there waits for what is before it
 	for stay := 0; ; {
 		var outs []store.Out
 		if err := c.gate.do(ctx, func() (err error) {
@@ -75,7 +76,7 @@ func (c *Client) relay(ctx context.Context, r route) (delivered int, err error) 
 				c.cfg.Logger.LogAttrs(ctx, slog.LevelError, "an entry of an outbox cannot be read; it is left there",
 					slog.String("queue", r.from), slog.String("id", outs[i].ID), slog.Any("err", err))
 				stay++
-			case name != r.name:
+			case name != r.name, stuck[queue]:
 				stay++
 			default:
 				groups[queue] = append(groups[queue], outs[i])
@@ -91,6 +92,7 @@ func (c *Client) relay(ctx context.Context, r route) (delivered int, err error) 
 			default:
 				errs = append(errs, err)
 				stay += len(group)
+				stuck[queue] = true
 			}
 		}
 	}

@@ -20,10 +20,11 @@ local function shown(id)
   if #id ~= 16 or string.byte(id) >= 32 then return id end
   return (string.gsub(id, '.', function(c) return string.format('%02x', string.byte(c)) end))
 end
--- send leaves something in the outbox. Its name is used once: it says when, the how manieth, and from where.
+-- send leaves something in the outbox. Its name is used once: it says when, the how manieth, and from where. It stands
+-- behind the ids of jobs that the same commit has put there, which it may be about.
 local function send(to, when, limit, id, record)
   local n = call('HINCRBY', meta, 'posts', '1')
-  local name = string.format('%013.0f/%012.0f/', now, n) .. string.match(outbox, '{(.*)}')
+  local name = string.format('~%013.0f/%012.0f/', now, n) .. string.match(outbox, '{(.*)}')
   call('HSET', outbox, name, to .. ' ' .. when .. ' ' .. limit .. ' ' .. shown(id) .. ' ' .. record)
   call('ZADD', outgoing, num(now), name)
   posted = true
