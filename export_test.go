@@ -28,3 +28,6 @@ func HeldTurns(c *Client) int {
 	}
 	return n
 }
+
+// Reticent makes a client do nothing of what its calls leave to be done, as one that has died would.
+func Reticent(c *Client) { c.store.Tell(nil) }

@@ -16,6 +16,7 @@ local edges, waiting, adopting, callbacks, outbox, outgoing = KEYS[23], KEYS[24]
 local queue = ARGV[1]
 
 local parts, k = 500, kin()
+local stolen = {} -- ids of parts that bear other jobs
 -- A part of a graph is a line of: length of the id, of the record, where to or '-', due or '-', deadline or '-', edge to the
 -- flow itself (condition, class, place) or '-', number of parents; then the id; for each parent condition, class, length of
 -- its id in three digits, the id; then the record.
@@ -60,10 +61,12 @@ local function plant(flow, base, text, at, over, far)
       return at, id, record, tonumber(place)
     end
     local taken = not n and not same(id, record)
+    stolen[id] = taken
     if taken or not k.connect(id, flow, condition, class, place) then k.absent(id, flow, condition, class, place, taken) end
   end
   for i, parent in ipairs(n and parents or {}) do
-    if not k.connect(parent[3], id, parent[1], parent[2], num(i)) then k.absent(parent[3], id, parent[1], parent[2], num(i)) end
+    local taken = stolen[parent[3]]
+    if taken or not k.connect(parent[3], id, parent[1], parent[2], num(i)) then k.absent(parent[3], id, parent[1], parent[2], num(i), taken) end
   end
   if n and not kept then return at, id, record end
   if n and #parents == 0 then k.release(id, n) end

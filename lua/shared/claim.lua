@@ -79,6 +79,11 @@ local function report(answer)
     reply[7 + i] = waits and waits < 9007199254740992 and num(waits) or ''
   end
   reply[10] = errands() .. (call('ZCARD', parked) > 0 and 'k' or '')
+  if #ids == 0 and verdicts == 0 then
+    -- Who came for work and found none looks for what nobody goes on with.
+    local begun = #call('ZRANGEBYSCORE', waiting, '0', '0', 'LIMIT', '0', '1') + #call('ZRANGEBYSCORE', callbacks, '0', '0', 'LIMIT', '0', '1')
+    if begun > 0 then reply[10] = reply[10] .. 'r' end
+  end
   local past = pasts > 0 and #ids > 0 and call('HMGET', history, unpack(ids)) or {}
   for i = 1, #ids do
     local at = #reply

@@ -38,6 +38,9 @@ end
 -- A parent of which nothing is stored has failed; so has one whose id bears another job.
 local function absent(parent, child, condition, class, place, taken)
   local outcome = taken and nothing('spool.id-taken', 'the id is taken by another job') or nothing('spool.unknown', 'nothing is stored under this id')
+  local n = whole(child)
+  n.loose = 1
+  change(child, n)
   if arrive(parent, outcome, condition .. class .. place .. ' ' .. child) then
     write(child .. '/<' .. place, copy(parent, outcome, condition, class))
   end

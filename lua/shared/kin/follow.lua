@@ -80,6 +80,7 @@ local function begin(id, record)
   if parts > 0 then call('ZREM', deadlines, id) end -- it has begun; one that only has callbacks has not
   awaited[id] = true
   unfinished = true
+  lit[string.sub(record, 2, 2)] = true -- should its client be gone, the worker that looks goes on with it
   return parts
 end
 -- release: nothing keeps it waiting any more.
