@@ -11,6 +11,7 @@ import (
 
 	"github.com/spooljobs/spool"
 	"github.com/spooljobs/spool/future"
+	"github.com/spooljobs/spool/retry"
 )
 
 // becomeOther hands its answer on to the job it is given.
@@ -85,65 +86,6 @@ func TestBecome(t *testing.T) {
 	})
 }
 
-// While it waits for another one a job is active, has no slot, and can be cancelled, which leaves the other one alone; a
-// cancelled one that answered for it ends it.
-func TestBecomeAndCancel(t *testing.T) {
-	t.Parallel()
-	becomeShapes(t, func(t *testing.T, s *server, c *spool.Client, w *spool.Worker, far []spool.Option) {
-		ctx, q, book := within(t), c.Queue("default"), newCallbackBook()
-		book.handle(w)
-		work(t, w)
-		inner := must(callbackGate.Put(ctx, c, "inner", far...))(t)
-		recv(t, "the inner one begins", book.gate("inner").began)
-		one := must(becomeOther.Put(ctx, c, inner))(t)
-		two := must(becomeOther.Put(ctx, c, inner))(t)
-		told := must(spool.OnFailure(ctx, c, one, callbackTold.With("told")))(t)
-		eventually(t, "both have handed on", func() bool { return must(q.Counts(ctx))(t).Adopting == 2 })
-		if info := must(q.Get(ctx, one.ID()))(t); info.State != spool.StateActive {
-			t.Errorf("%+v", info)
-		}
-		for what, err := range map[string]error{
-			"pull": q.Pull(ctx, one.ID()), "fail": q.Fail(ctx, two.ID(), errors.New("x")), "edit": q.Edit(ctx, one.ID(), inner), "forget": nil,
-		} {
-			if what != "forget" && !errors.Is(err, spool.ErrBadState) {
-				t.Errorf("%s: %v", what, err)
-			}
-		}
-		if err := one.Forget(ctx); !errors.Is(err, spool.ErrIncomplete) {
-			t.Errorf("forget: %v", err)
-		}
-		if err := one.Cancel(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := one.Wait(ctx); !errors.Is(err, spool.ErrCancelled) {
-			t.Errorf("got %v", err)
-		}
-		if got := must(told.Wait(ctx))(t); got != -1 {
-			t.Errorf("told %d", got)
-		}
-		close(book.gate("inner").opened)
-		if got := must(inner.Wait(ctx))(t); got != 12 {
-			t.Errorf("the inner one: %d", got)
-		}
-		if got := must(two.Wait(ctx))(t); got != 12 {
-			t.Errorf("the other outer one: %d", got)
-		}
-		again := must(callbackGate.Put(ctx, c, "again", far...))(t)
-		three := must(becomeOther.Put(ctx, c, again))(t)
-		recv(t, "the inner one begins", book.gate("again").began)
-		eventually(t, "it has handed on", func() bool { return must(q.Counts(ctx))(t).Adopting == 1 })
-		if err := again.Cancel(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := three.Wait(ctx); !errors.Is(err, spool.ErrCancelled) {
-			t.Errorf("got %v", err)
-		}
-		if told := book.of("told"); len(told) != 1 || !errors.Is(told[0].Err, spool.ErrCancelled) {
-			t.Errorf("told %+v", told)
-		}
-	})
-}
-
 // The slot is free: with one, a job answers with another one that needs it, and that with a third.
 func TestBecomeFreesTheSlot(t *testing.T) {
 	t.Parallel()
@@ -171,70 +113,6 @@ func TestBecomeFreesTheSlot(t *testing.T) {
 	})
 }
 
-// In a transaction the other job is put, and becomes the answer, in one step: after a conflict only that of the last
-// attempt is there. One that is put to a transaction which fails is not there, and does not answer.
-func TestBecomeInATransaction(t *testing.T) {
-	t.Parallel()
-	becomeShapes(t, func(t *testing.T, s *server, c *spool.Client, w *spool.Worker, far []spool.Option) {
-		ctx, book, rdb := within(t), newCallbackBook(), s.raw(t)
-		book.handle(w)
-		outer := spool.NewTask[string, int]("become.tx")
-		var runs, inner atomic.Int64
-		part := spool.NewTask[int, int]("become.part")
-		part.Handle(w, func(_ context.Context, n int) (int, error) { inner.Add(1); return n, nil })
-		outer.HandleTx(w, func(ctx context.Context, tx *spool.Tx, how string) (int, error) {
-			runs.Add(1)
-			if _, err := addTo(ctx, tx, credits{s.mine("n"), 1}); err != nil {
-				return 0, err
-			}
-			if tx.Attempts() == 1 && how == "conflict" {
-				if err := rdb.Set(ctx, s.mine("n"), must(rdb.Get(ctx, s.mine("other")).Result())(t), 0).Err(); err != nil {
-					return 0, err
-				}
-			}
-			j, err := part.Put(ctx, tx, tx.Attempts()*10, far...)
-			if err != nil {
-				return 0, err
-			}
-			if how == "fail" {
-				return 0, errors.New("not wanted")
-			}
-			return spool.Become(j)
-		})
-		if err := c.Transact(ctx, func(ctx context.Context, tx *spool.Tx) error {
-			return spool.NewRef[int64](s.mine("other")).Store(ctx, tx, 100)
-		}); err != nil {
-			t.Fatal(err)
-		}
-		stop := work(t, w)
-		j := must(outer.Put(ctx, c, "conflict"))(t)
-		a := must(spool.OnDone(ctx, c, j, callbackTold.With("a", far...)))(t)
-		if got := must(j.Wait(ctx))(t); got != 20 || runs.Load() != 2 || inner.Load() != 1 {
-			t.Errorf("got %d after %d runs, and %d of the inner one", got, runs.Load(), inner.Load())
-		}
-		if got := must(a.Wait(ctx))(t); got != 1020 || len(book.of("a")) != 1 {
-			t.Errorf("the callback: %d", got)
-		}
-		if _, err := must(outer.Put(ctx, c, "fail"))(t).Wait(ctx); err == nil || err.Error() != "not wanted" {
-			t.Errorf("got %v", err)
-		}
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-		if inner.Load() != 1 {
-			t.Errorf("the inner one ran %d times", inner.Load())
-		}
-		if err := c.Transact(ctx, func(ctx context.Context, tx *spool.Tx) error {
-			if n, err := spool.NewRef[int64](s.mine("n")).Load(ctx, tx); err != nil || n != 101 {
-				t.Errorf("stored: %d, %v", n, err)
-			}
-			return nil
-		}); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // B13, the other half: what is settled later, by another goroutine, the handler waits for.
 func TestJobAnswersWithAFuture(t *testing.T) {
 	t.Parallel()
@@ -242,7 +120,7 @@ func TestJobAnswersWithAFuture(t *testing.T) {
 		ctx, c, book := within(t), s.client(t), newCallbackBook()
 		w := spool.NewWorker(c, fast(spool.WorkerConfig{}))
 		book.handle(w)
-		promise := future.NewPromise[int]()
+		promise := future.NewPromise[int](ctx)
 		later := spool.NewTask[None, int]("become.later")
 		began := make(chan struct{})
 		later.Handle(w, func(ctx context.Context, _ None) (int, error) {
@@ -275,7 +153,7 @@ func TestBecomeMistakes(t *testing.T) {
 		foreign := must(times.Put(ctx, there, [2]int{1, 2}))(t)
 		w := spool.NewWorker(c, fast(spool.WorkerConfig{}))
 		var runs atomic.Int64
-		bad := spool.NewTask[int, int]("become.bad", spool.Retry(3, nil))
+		bad := spool.NewTask[int, int]("become.bad", spool.Retry(3, retry.Constant(time.Millisecond)))
 		bad.Handle(w, func(_ context.Context, n int) (int, error) {
 			runs.Add(1)
 			return spool.Become([]*spool.Job[int]{nil, {}, foreign}[n])

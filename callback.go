@@ -133,6 +133,9 @@ func joinJob[R any](ctx context.Context, to To, p *partial, j *jobRef, condition
 	}
 	it.item.New = false
 	it.item.Edge = &store.Edge{Job: j.id, Condition: condition, Class: class, Further: further, To: p.placeIn(j.queue)}
+	if further { // a part runs where it would by itself
+		it.item.Edge.To = away(p.settings.queue, j.queue)
+	}
 	it.queue = j.queue
 	for again := false; ; again = true {
 		err := to.put(ctx, items[:])
@@ -156,7 +159,7 @@ func joinJob[R any](ctx context.Context, to To, p *partial, j *jobRef, condition
 	return job, nil
 }
 
-// placeIn is where a job of a flow or a follower runs that belongs to a queue: "" if it is there.
+// placeIn is where a follower runs that belongs to a queue: "" if it is there.
 func (p *partial) placeIn(queue string) string {
 	if !p.settings.placed || p.settings.queue == queue {
 		return ""

@@ -21,9 +21,9 @@ func TestTakeWhileCallbacksRun(t *testing.T) {
 			<-let
 			return p.Value + n, p.Err
 		})
-		work(t, w)
 		j := must(times.Put(ctx, c, [2]int{3, 4}))(t)
 		a := must(spool.OnDone(ctx, c, j, slow.With(1, far...)))(t)
+		work(t, w)
 		recv(t, "the callback begins", began)
 		take := func() (out spool.Outcome[int], err error) {
 			err = c.Transact(ctx, func(ctx context.Context, tx *spool.Tx) (err error) {
@@ -210,5 +210,35 @@ func TestShortOutcomeLastsUntilItsCallbacksHaveEnded(t *testing.T) {
 			_, err := q.Get(ctx, j.ID())
 			return errors.Is(err, spool.ErrUnknown)
 		})
+	})
+}
+
+// A callback that was sent to another queue is ended there: at home it is not, and so does the answer say.
+func TestCallbackFailedInItsQueue(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *server) {
+		ctx, c := within(t), s.client(t)
+		w := spool.NewWorker(c, fast(spool.WorkerConfig{Queues: []string{"default", "far"}}))
+		flowHandlers(w)
+		work(t, w)
+		j := must(times.Put(ctx, c, [2]int{3, 4}))(t)
+		a := must(spool.OnDone(ctx, c, j, multiply.With(2, spool.In("far"), spool.Delay(time.Hour))))(t)
+		told := must(spool.OnFailure(ctx, c, a, rescue.With(7)))(t)
+		eventually(t, "it has arrived", func() bool { return must(c.Queue("far").Counts(ctx))(t).Due == 1 })
+		if err := c.Queue("default").Fail(ctx, a.ID(), errors.New("here")); !errors.Is(err, spool.ErrBadState) {
+			t.Errorf("at home: %v", err)
+		}
+		if info := must(c.Queue("default").Get(ctx, a.ID()))(t); info.Outcome != "" {
+			t.Errorf("%+v", info)
+		}
+		if err := c.Queue("far").Fail(ctx, a.ID(), errors.New("there")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Wait(ctx); err == nil || err.Error() != "there" {
+			t.Errorf("got %v", err)
+		}
+		if got := must(told.Wait(ctx))(t); got != 7 {
+			t.Errorf("told: %d", got)
+		}
 	})
 }

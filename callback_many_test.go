@@ -57,7 +57,7 @@ func TestManyCallbacksOfAJob(t *testing.T) {
 	})
 }
 
-// The same where whoever ends the job dies before it has gone on: of all that is left a worker's beats see to it.
+// The same where whoever ends the job does not go on: a worker's beat sees to what is left.
 func TestManyCallbacksResumedByOthers(t *testing.T) {
 	t.Parallel()
 	realServer(t, func(t *testing.T, s *server) {
@@ -92,9 +92,14 @@ func TestManyCallbacksResumedByOthers(t *testing.T) {
 		if n := must(c.Queue("default").Counts(ctx))(t); n.Waiting != callbackMany-500 || n.Callbacks != 1 {
 			t.Errorf("%+v", n)
 		}
+		late := must(spool.OnFailure(ctx, c, j, rescue.With(7)))(t) // while others are yet to be told
 		w := spool.NewWorker(c, fast(spool.WorkerConfig{ThreadSlots: 8}))
 		book.handle(w)
+		rescue.Handle(w, func(_ context.Context, p spool.Outcome[int], with int) (int, error) { return with, nil })
 		work(t, w)
+		if got := must(late.Wait(ctx))(t); got != 7 {
+			t.Errorf("late: %d", got)
+		}
 		eventually(t, "all have ended", func() bool {
 			return must(c.Queue("default").Get(ctx, j.ID()))(t).State == spool.StateCompleted
 		})

@@ -43,7 +43,6 @@ func TestCallbackMistakes(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		//lint:ignore SA1012 a mistake on purpose
 		field("no context", add(nil, c, j, good))
 		field("nowhere to put it", add(ctx, nil, j, good))
 		field("no job", add(ctx, c, nil, good))

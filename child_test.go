@@ -16,6 +16,7 @@ var children = map[string]func() error{
 	"chunks": childChunks,
 	"posts":  childPosts,
 	"teller": childTeller,
+	"heir":   childHeir,
 }
 
 func runChild(name string) {

@@ -104,7 +104,7 @@ func First[R any](ps ...Partial[R]) Partial[R] {
 func Then[P, R any](p Partial[P], a After[P, R]) Partial[R] {
 	n := a.p.another("what it follows")
 	if a.p == nil {
-		n.settings.mistake("After", nil, "must be made by Reaction.With")
+		n.settings.mistakes = []error{&FieldError{"After", nil, "must be made by Reaction.With"}}
 	}
 	if p.p == nil {
 		n.settings.mistake("Partial", nil, "must be made by Task.With")
@@ -123,7 +123,7 @@ func Then[P, R any](p Partial[P], a After[P, R]) Partial[R] {
 func Join[P, R any](a After[[]Outcome[P], R], ps ...Partial[P]) Partial[R] {
 	n := a.p.another("what it joins")
 	if a.p == nil {
-		n.settings.mistake("After", nil, "must be made by Reaction.With")
+		n.settings.mistakes = []error{&FieldError{"After", nil, "must be made by Reaction.With"}}
 	}
 	flow, parts := newFlow(gatherTask, untyped(ps))
 	n.settings.mistakes = append(n.settings.mistakes, flow.settings.mistakes...)

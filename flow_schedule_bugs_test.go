@@ -2,6 +2,7 @@ package spool_test
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -26,10 +27,10 @@ func TestFlowThatIsAPartElsewhereHasItsOutcomes(t *testing.T) {
 func TestCancelledPartIsCancelledInTheList(t *testing.T) {
 	shapes(t, func(t *testing.T, s *server, c *spool.Client, far []spool.Option) {
 		ctx := within(t)
-		late := times.With([2]int{1, 1}, spool.ID("late"), spool.Delay(time.Hour))
+		late := times.With([2]int{1, 1}, spool.ID("late"+strconv.Itoa(len(far))), spool.Delay(time.Hour))
 		j := must(spool.Parallel(late, times.With([2]int{1, 2}, far...)).Put(ctx, c))(t)
 		eventually(t, "the part is there", func() bool {
-			return times.Job(c, "late").Cancel(ctx, errors.New("why")) == nil
+			return times.Job(c, "late"+strconv.Itoa(len(far))).Cancel(ctx, errors.New("why")) == nil
 		})
 		all := must(j.Wait(ctx))(t)
 		if len(all) != 2 || !errors.Is(all[0].Err, spool.ErrCancelled) || all[1].Value != 2 {
@@ -43,14 +44,14 @@ func TestFollowerOfACallbackThatIsNotCalledForRuns(t *testing.T) {
 	shapes(t, func(t *testing.T, s *server, c *spool.Client, far []spool.Option) {
 		ctx := within(t)
 		j := must(times.Put(ctx, c, [2]int{2, 3}, spool.Delay(20*time.Millisecond)))(t)
-		next := multiply.With(7, spool.In("default"), spool.ID("next"))
+		next := multiply.With(7, spool.In("default"), spool.ID("next"+strconv.Itoa(len(far))))
 		must(spool.OnFailure(ctx, c, j, rescue.With(1, far...).OnDone(next)))(t)
 		must(j.Wait(ctx))(t)
 		eventually(t, "what follows is there", func() bool {
-			_, err := c.Queue("default").Get(ctx, "next")
+			_, err := c.Queue("default").Get(ctx, "next"+strconv.Itoa(len(far)))
 			return err == nil
 		})
-		if got := must(multiply.Job(c, "next").Wait(ctx))(t); got != 42 {
+		if got := must(multiply.Job(c, "next"+strconv.Itoa(len(far))).Wait(ctx))(t); got != 42 {
 			t.Error(got)
 		}
 	})

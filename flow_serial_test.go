@@ -90,6 +90,7 @@ func (f *flowShow) worker(c *spool.Client) *spool.Worker {
 	flowNames.Handle(w, func(_ context.Context, p spool.Outcome[[]spool.Outcome[string]], lead string) (string, error) {
 		return lead + flowText(p.Value, p.Err), nil
 	})
+	flowNamesOf.Handle(w, func(_ context.Context, p spool.Outcome[string], _ string) (string, error) { return p.Value, p.Err })
 	flowSaw.Handle(w, func(_ context.Context, p spool.Outcome[string], name string) (string, error) {
 		f.note("+" + name)
 		return name + "(" + flowText([]spool.Outcome[string]{p}, nil) + ")", nil

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,12 @@ func (j *Job[R]) Parts(ctx context.Context) (Parts, error) {
 	switch {
 	case err != nil:
 		return Parts{}, err
+	case j.sent(in) != nil:
+		parts, err := j.sent(in).Parts(ctx)
+		if errors.Is(err, ErrUnknown) {
+			err = fmt.Errorf("%w: %q has ended in queue %s", ErrBadState, j.id, in.Queue)
+		}
+		return parts, err
 	case in.To == "" || in.Total == 0:
 		if _, err := j.client.Queue(j.queue).Get(ctx, j.id); err != nil {
 			return Parts{}, err
@@ -35,6 +42,16 @@ func (j *Job[R]) Parts(ctx context.Context) (Parts, error) {
 	}
 	// While its graph is taken apart a flow waits for that, too.
 	return Parts{Total: in.Total, Ended: in.Total - min(in.Left, in.Total), Failed: in.Bad}, nil
+}
+
+// sent is the handle of a flow in the queue where it is taken apart, if that of its handle has sent it there; or nil.
+func (j *Job[R]) sent(in *store.Inputs) *Job[R] {
+	if in.Left > 0 || in.Answer != j.id || in.Queue == "" {
+		return nil
+	}
+	there := *j
+	there.queue, there.post = in.Queue, &sender{j.client, route{j.queue, "", j.client}}
+	return &there
 }
 
 // look asks something about the job.
@@ -109,6 +126,9 @@ func (j *Job[R]) CancelAll(ctx context.Context, reason ...error) (Stopped, error
 		if err != nil {
 			return Stopped{}, err
 		}
+		if there := j.sent(in); there != nil {
+			return there.CancelAll(ctx, reason...)
+		}
 		if in.Begun {
 			all, from = nil, 1
 			continue
@@ -130,14 +150,18 @@ func (j *Job[R]) CancelAll(ctx context.Context, reason ...error) (Stopped, error
 		err := part.Cancel(ctx, reason...)
 		switch {
 		case errors.Is(err, ErrBadState), errors.Is(err, ErrUnknown):
+			// If it has ended in another queue, that is on its way here.
+			soon, stop := j.client.patient(ctx)
+			_, _ = part.Wait(soon)
+			stop()
 			info, err := j.client.Queue(j.queue).Get(ctx, id)
 			switch {
 			case err == nil && info.Outcome == kinds[store.Cancelled]:
 				s.Cancelled = append(s.Cancelled, id)
-			case err == nil || errors.Is(err, ErrUnknown):
+			case err == nil && info.Outcome != "" || errors.Is(err, ErrUnknown):
 				s.TooLate = append(s.TooLate, id)
 			default:
-				errs = append(errs, err)
+				errs = append(errs, cmp.Or(err, fmt.Errorf("%w: what has become of part %q", ErrUnsure, id)))
 			}
 		case err != nil:
 			errs = append(errs, err)

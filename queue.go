@@ -321,7 +321,8 @@ func (q *Queue) Pull(ctx context.Context, id string) error {
 	})
 }
 
-// Fail ends a job that has not begun with a failure. ErrBadState if it has begun or ended.
+// Fail ends a job that has not begun, or for which another one is to answer (Become), with a failure. ErrBadState if it has
+// begun otherwise, has ended, or was sent to the queue that runs it: it can be ended there.
 func (q *Queue) Fail(ctx context.Context, id string, reason error) error {
 	if err := q.valid(id); err != nil {
 		return err
