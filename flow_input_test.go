@@ -87,17 +87,23 @@ func TestFlowOfTooLargeOutcomes(t *testing.T) {
 	t.Parallel()
 	realServer(t, func(t *testing.T, s *server) {
 		f := &flowShow{server: s, c: s.client(t), ctx: within(t)}
-		work(t, f.worker(f.c))
-		large := strings.Repeat("x", 900_000)
-		var ps []spool.Partial[string]
+		w := f.worker(f.c)
+		flowGrow.Handle(w, func(_ context.Context, n int) (string, error) { return strings.Repeat("x", n), nil })
+		work(t, w)
+		const large = 900_000
+		var results, arguments []spool.Partial[string]
 		for range 19 {
-			ps = append(ps, flowStep.With(large, spool.In("far")))
+			results = append(results, flowGrow.With(large, spool.In("far")))
+			arguments = append(arguments, flowStep.With(strings.Repeat("x", large)))
 		}
-		j := must(spool.Parallel(ps...).Put(f.ctx, f.c))(t)
+		if _, err := spool.Parallel(arguments...).Put(f.ctx, f.c); !errors.Is(err, spool.ErrTooLarge) {
+			t.Error(err)
+		}
+		j := must(spool.Parallel(results...).Put(f.ctx, f.c))(t)
 		if _, err := j.Wait(f.ctx); !errors.Is(err, spool.ErrTooLarge) {
 			t.Error(err)
 		}
-		if got := must(must(ps[18].Put(f.ctx, f.c))(t).Wait(f.ctx))(t); got != large {
+		if got := must(must(results[18].Put(f.ctx, f.c))(t).Wait(f.ctx))(t); len(got) != large {
 			t.Error(len(got))
 		}
 	})

@@ -88,6 +88,7 @@ func declareOwn(known *failure.Known) *failure.Known {
 	_ = known.Declare("spool.broken-commit", ErrBrokenCommit)
 	_ = known.Declare("spool.unknown", ErrUnknown)
 	_ = known.Declare("spool.id-taken", ErrIDTaken)
+	_ = known.Declare("spool.too-large", ErrTooLarge)
 	_ = known.Declare("spool.endless", ErrEndless)
 	_ = known.Declare("spool.cancelled", ErrCancelled)
 	_ = known.Declare("spool.expired", ErrExpired)
