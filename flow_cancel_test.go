@@ -181,9 +181,7 @@ func TestPullEditFailOfFlows(t *testing.T) {
 		}
 		k := must(spool.Parallel(flowUnknown.With("", append(slices.Clip(f.far), spool.ID("x"))...), flowStep.With("e"), flowUnknown.With("", spool.ID("y"))).With(spool.In("default")).Put(f.ctx, f.c))(t)
 		eventually(t, "the parts are there", func() bool { _, err := q.Get(f.ctx, "y"); return err == nil })
-		if err := q.Fail(f.ctx, "y", errStep); err != nil {
-			t.Error(err)
-		}
+		eventually(t, "y, which a worker may be looking at, has failed", func() bool { return q.Fail(f.ctx, "y", errStep) == nil })
 		if err := q.Fail(f.ctx, k.ID(), errStep); err != nil {
 			t.Error(err)
 		}

@@ -91,10 +91,10 @@ func TestFirstIsWonEarly(t *testing.T) {
 			}
 			return ps
 		}
-		if got := must(must(spool.First(append([]spool.Partial[string]{ended}, rest(1100)...)...).Put(f.ctx, f.c))(t).Wait(f.ctx))(t); got != "won" {
+		if got := must(must(spool.First(append([]spool.Partial[string]{ended}, rest(510)...)...).Put(f.ctx, f.c))(t).Wait(f.ctx))(t); got != "won" {
 			t.Error(got)
 		}
-		quick := append([]spool.Partial[string]{flowStep.With("fail"), flowLight.With("won", f.far...)}, rest(600)...)
+		quick := append([]spool.Partial[string]{flowStep.With("fail"), flowLight.With("won", f.far...)}, rest(505)...)
 		if got := must(must(spool.First(quick...).Put(f.ctx, f.c))(t).Wait(f.ctx))(t); got != "won" {
 			t.Error(got)
 		}

@@ -37,7 +37,10 @@ func TestParallelIsSideBySide(t *testing.T) {
 // More parts than one call takes out of a graph. The client that has put the flow is closed at once; the worker comes later.
 func TestParallelOfManyOutlivesItsClient(t *testing.T) {
 	flows(t, func(t *testing.T, f *flowShow) {
-		const n = 1200
+		n := 1200
+		if f.far != nil {
+			n = 600
+		}
 		c, err := spool.Open(f.ctx, "redis://"+f.addr, spool.ClientConfig{Prefix: f.prefix, Logger: quiet})
 		if err != nil {
 			t.Fatal(err)
@@ -112,6 +115,29 @@ func TestFlowOfPartsThatWerePutBefore(t *testing.T) {
 			if n := f.times("+" + name); n != 1 {
 				t.Errorf("%s ran %d times", name, n)
 			}
+		}
+	})
+}
+
+// A part that is put by itself afterwards is the same job, and does not run again.
+func TestPartsThatArePutAgain(t *testing.T) {
+	flows(t, func(t *testing.T, f *flowShow) {
+		work(t, f.w)
+		a, b := flowStep.With("a", f.far...), flowStep.With("b")
+		j := must(spool.Parallel(a, b, flowStep.With("hold")).With(spool.In("default")).Put(f.ctx, f.c))(t)
+		f.begins(t, "hold")
+		eventually(t, "two have ended", func() bool { return must(j.Parts(f.ctx))(t).Ended == 2 })
+		for range 3 {
+			must(b.Put(f.ctx, f.c))(t)
+		}
+		f.free("hold")
+		if got := flowWait(t, f, j); got != "a b hold" {
+			t.Error(got)
+		}
+		must(b.Put(f.ctx, f.c))(t)
+		must(must(flowStep.Put(f.ctx, f.c, "last", spool.Priority(1000)))(t).Wait(f.ctx))(t)
+		if f.times("+b") != 1 {
+			t.Error(f.events())
 		}
 	})
 }

@@ -25,6 +25,7 @@ func (p *partial) settleParts(tx *Tx) error {
 				p.partsErr = fmt.Errorf("part %d, %s: %w", i+1, m.p.name, err)
 				return
 			}
+			m.p.fate.put.Store(true) // put by itself, too, it is no longer new
 			p.lent = append(p.lent, m.p.born...)
 		}
 		for _, f := range p.followers {
@@ -32,6 +33,7 @@ func (p *partial) settleParts(tx *Tx) error {
 				p.partsErr = fmt.Errorf("callback %s: %w", f.p.name, err)
 				return
 			}
+			f.p.fate.put.Store(true)
 			p.lent = append(p.lent, f.p.born...)
 		}
 	})
