@@ -141,3 +141,21 @@ func TestFirstOfOddResults(t *testing.T) {
 }
 
 var flowNamesOf = spool.NewReaction[string, string, string]("flow.names-of")
+
+// The slots of a race's home are all taken by losers, which end only when they learn that they have lost.
+func TestFirstNeedsNoSlot(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		f := &flowShow{server: s, c: s.client(t), ctx: within(t), gates: map[string]chan struct{}{}, begun: map[string]chan struct{}{}}
+		w := spool.NewWorker(f.c, fast(spool.WorkerConfig{ThreadSlots: 1}))
+		flowStep.Handle(w, f.step)
+		flowLight.Handle(w, f.step)
+		work(t, w)
+		j := must(spool.First(flowStep.With("hold"), flowLight.With("hold too")).Put(f.ctx, f.c))(t)
+		f.begins(t, "hold")
+		f.begins(t, "hold too")
+		f.free("hold too")
+		if got := must(j.Wait(f.ctx))(t); got != "hold too" {
+			t.Error(got)
+		}
+	})
+}

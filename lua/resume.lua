@@ -154,6 +154,7 @@ local function unfold(flow, over)
   k.change(flow, n)
   call('ZADD', waiting, num(now), flow)
   if n.left == 0 or won then
+    k.oust(flow, n)
     k.release(flow, n)
   end
 end

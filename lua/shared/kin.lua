@@ -8,7 +8,7 @@ local function kin()
   -- include: edges follow connect
   links = { look = look, write = write, ahead = ahead, fresh = fresh, blank = blank, node = node, change = change, whole = whole, edge = edge,
     flush = flush, crowd = crowd, store = store, fall = fall, landed = landed, send = send, shown = shown, nothing = nothing, keeping = keeping, inherit = inherit,
-    begin = begin, release = release, await = await, awaits = awaits, halt = halt, toil = toil, retire = retire, bequeath = bequeath,
+    begin = begin, release = release, await = await, awaits = awaits, halt = halt, oust = oust, toil = toil, retire = retire, bequeath = bequeath,
     connect = connect, absent = absent, graves = graves, bury = bury, cancelled = cancelled, unfinish = unfinish, spent = spent, lit = lit, left = left }
   return links
 end

@@ -139,6 +139,7 @@ end
 local function copy(parent, outcome, condition, class)
   return '=' .. condition .. class .. string.format('%03.0f', #parent) .. parent .. outcome
 end
+local oust
 -- arrive: a follower is told how a job has ended. It returns true if the job is to be held until the follower ends.
 local function arrive(parent, outcome, text)
   local condition, class, place, child = edge(text)
@@ -193,6 +194,7 @@ local function arrive(parent, outcome, text)
   if condition == 'w' and good and n.at > 0 then
     n.due = 'w'
   elseif n.left == 0 or (condition == 'w' and good) then
+    oust(child, n)
     release(child, n)
   end
   return held
@@ -274,6 +276,23 @@ local function strike(child, n, field)
       if p.only then change(id, false) else write(id .. '/>1', false) end
       halt(id)
     end
+  end
+end
+-- oust cancels the losers of a race that is won: they may hold the very slots that it needs to end. What is more than a
+-- call's work is cancelled when it has ended.
+oust = function(child, n)
+  if n.left == 0 then return end
+  for q = 1, n.lists do
+    if effort > 0 then strike(child, n, child .. '/[' .. num(q)) end
+  end
+  local i = 1
+  while n.loose > 0 and i <= n.parents and effort > 0 do
+    local text = look(child .. '/<' .. num(i))
+    if text and string.sub(text, 1, 1) == '-' then
+      effort = effort - 1
+      free(child, num(i))
+    end
+    i = i + 1
   end
 end
 -- unbind does the next step of letting go.
