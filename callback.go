@@ -126,6 +126,12 @@ func joinJob[R any](ctx context.Context, to To, p *partial, j *jobRef, condition
 	if _, ok := to.(*via); ok {
 		return nil, &FieldError{"to", "Tx.Via", "must be a client or a transaction: a job cannot follow one of another store"}
 	}
+	if !further {
+		// It runs where the job does, unless it says otherwise; its own callbacks are stored with that in mind.
+		if err := p.readyIn(txOf(to), "", j.queue); err != nil {
+			return nil, err
+		}
+	}
 	items := [1]putItem{}
 	it := &items[0]
 	if err := (Partial[R]{p}).prepare(it, to); err != nil {

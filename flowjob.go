@@ -96,7 +96,7 @@ func Add[R any](ctx context.Context, to To, flow *Job[[]Outcome[R]], p Partial[R
 	if p.p == nil {
 		return nil, &FieldError{"Partial", nil, "must be made by Task.With"}
 	}
-	if err := p.p.readyIn(txOf(to), flow.queue+"/"+flow.id); err != nil {
+	if err := p.p.readyIn(txOf(to), flow.queue+"/"+flow.id, ""); err != nil {
 		return nil, err
 	}
 	return joinJob[R](ctx, to, p.p, &flow.jobRef, store.OnEnd, store.Part, true)

@@ -21,7 +21,7 @@ func (p *partial) settleParts(tx *Tx) error {
 			within = p.settings.queue + "/" + p.id
 		}
 		for i, m := range p.flow {
-			if err := m.p.readyIn(tx, within); err != nil {
+			if err := m.p.readyIn(tx, within, ""); err != nil {
 				p.partsErr = fmt.Errorf("part %d, %s: %w", i+1, m.p.name, err)
 				return
 			}
@@ -29,7 +29,7 @@ func (p *partial) settleParts(tx *Tx) error {
 			p.lent = append(p.lent, m.p.born...)
 		}
 		for _, f := range p.followers {
-			if err := f.p.readyIn(tx, ""); err != nil {
+			if err := f.p.readyIn(tx, "", ""); err != nil {
 				p.partsErr = fmt.Errorf("callback %s: %w", f.p.name, err)
 				return
 			}

@@ -68,12 +68,16 @@ type putItem struct {
 }
 
 // ready draws the id and encodes the record, once, and says whether it may go where tx goes; nil for elsewhere.
-func (p *partial) ready(tx *Tx) error { return p.readyIn(tx, "") }
+func (p *partial) ready(tx *Tx) error { return p.readyIn(tx, "", "") }
 
-// readyIn is ready for a job that is put with a flow, if it was not made ready before.
-func (p *partial) readyIn(tx *Tx, within string) error {
+// readyIn is ready for a job that is put with a flow, or belongs to a queue unless it names one; if it was not made ready
+// before.
+func (p *partial) readyIn(tx *Tx, within, home string) error {
 	p.seal.Do(func() {
 		p.fixed.Store(true)
+		if home != "" && !p.settings.placed {
+			p.settings.queue = home
+		}
 		if p.sealed = p.settings.err(); p.sealed != nil {
 			return
 		}
