@@ -81,10 +81,10 @@ func (q *Queue) Beat(ctx context.Context, e *Engine, deadAfter, judge int64) (*P
 
 // Touch renews the lease of an engine that holds nothing, by the server's time as the caller knows it, and looks
 // whether anything asks for a Beat: the lease is not found, or was renewed further before; another engine seems to be
-// dead; or, at every other beat one of these in turn, jobs are parked or suspect, an outbox is not empty, flows are under way, a
-// dead engine is not swept (every other time); jobs are ready or due that nobody acts upon, a deadline has passed. It is two or three plain commands where a beat is a script
-// of twenty: an idle worker costs Redis next to nothing. A wrong clock can do no more than have an engine that holds
-// nothing declared dead; it registers anew.
+// dead; or, at every other beat one of these in turn, jobs are parked or suspect, an outbox is not empty, flows are under
+// way, a dead engine is not swept (every other time); jobs are ready or due that nobody acts upon, a deadline has passed.
+// It is two or three plain commands where a beat is a script of twenty: an idle worker costs Redis next to nothing. A wrong
+// clock can do no more than have an engine that holds nothing declared dead; it registers anew.
 func (q *Queue) Touch(ctx context.Context, e *Engine, now, deadAfter int64, turn int) (beat bool, err error) {
 	renew := redis.NewIntCmd(ctx, "zadd", q.Key("engines"), "xx", "gt", "ch", now+deadAfter, e.name)
 	if err := Classify(q.store.rdb.Process(ctx, single{renew})); errors.Is(err, ErrAway) {

@@ -1,8 +1,9 @@
 -- edges: who follows whom. Of each job that follows others, or is followed, the hash has a node under its id, and a
 -- field for each edge at both of its ends, so that either end finds the other without a search:
 --   id      the node: '>' and the only edge that leaves it, if that is all there is to say; else '=' and, with blanks
---           between, the counts below (named), due ('~', queue, ',', id: the
---           job there answers for this one; 'w': a race that was won while its graph is taken apart), deadline ('-' none), where to ('-' here; '<queue' sent from there)
+--           between, the counts below (named), due, deadline ('-' none), where to ('-' here; '<queue' sent from there).
+--           Once it has begun due may also be '~', queue, ',', id: the job there answers for this one; or 'w': a race that
+--           was won while its graph is taken apart
 --   id/>k   an edge that goes out: condition, class, place at the follower, ' ', the follower
 --   id/<i   one that comes in: '-' not arrived, condition, class, k, ' ', the parent | '+' arrived and the parent is
 --           held, likewise | '=' arrived, condition, class, length of the id in 3 digits, the parent's id, its outcome
