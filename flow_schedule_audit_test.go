@@ -31,6 +31,11 @@ func (y *play) audit(ctx context.Context, c *spool.Client, rdb *redis.Client) []
 	for _, token := range tokens {
 		l.effects[token]++
 	}
+	for _, queue := range l.queues() {
+		if n, err := c.Queue(queue).Counts(ctx); err == nil && y.timed {
+			l.swept += int(n.Interrupted)
+		}
+	}
 	l.learn(ctx, c)
 	l.judge()
 	l.books(ctx, c, rdb)
@@ -105,6 +110,7 @@ type ledger struct {
 	*play
 	texts   map[*piece]string // "" where nothing is stored
 	effects map[string]int    // by token
+	swept   int               // jobs taken from workers that were stopped for too long; only where time is real
 	wrong   []string
 }
 

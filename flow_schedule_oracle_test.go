@@ -106,7 +106,7 @@ func (l *ledger) calls(p *piece) {
 			l.fault(p, "it was told %q, and should have been told %q", run.saw, want)
 		}
 	}
-	most := 1 + l.deaths
+	most := 1 + l.deaths + l.swept
 	if p.tx {
 		most += l.stage.tally.lost + l.stage.tally.cut // a transaction whose read was lost is run again
 	}

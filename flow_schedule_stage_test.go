@@ -22,6 +22,7 @@ import (
 type stage struct {
 	dial  func(ctx context.Context) (net.Conn, error)
 	verbs map[string]string // by the sum of the script
+	timed bool              // time is real: who is stopped for long counts as dead
 
 	mu     sync.Mutex      // guards what follows, and the fields of parties and connections
 	known  map[string]bool // scripts that the server has

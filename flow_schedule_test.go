@@ -87,6 +87,7 @@ func onRedis(t *testing.T, seed uint64, two bool, dead *sync.WaitGroup) (wrong [
 	if err != nil {
 		return []string{err.Error()}, tally
 	}
+	s.timed = true
 	settle := func() {
 		for before, calm := -1, 0; calm < 3; {
 			time.Sleep(200 * time.Microsecond)
