@@ -2,6 +2,7 @@ package spool_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/spooljobs/spool"
 )
@@ -36,5 +37,29 @@ func TestCallbackOfACallbackNamesItsQueue(t *testing.T) {
 				t.Errorf("nothing ran in %s", queue)
 			}
 		}
+	})
+}
+
+// A flow that ends before it was taken apart, and with it a flow in it that another queue was to take apart: the callbacks
+// of that one's parts run where they say, also if that is where the first one lies.
+func TestCallbackInAFlowThatNeverCameToItsQueue(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		ctx, c := within(t), s.client(t)
+		w := spool.NewWorker(c, fast(spool.WorkerConfig{Queues: []string{"default", "far"}, ThreadSlots: 2}))
+		flowHandlers(w)
+		work(t, w)
+		inner := spool.Parallel(times.With([2]int{2, 2}).OnFailure(rescue.With(7, spool.In("far"))))
+		j := must(spool.Parallel(inner).With(spool.In("far"), spool.Delay(time.Hour)).Put(ctx, c))(t)
+		if err := j.Cancel(ctx); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the callback has run, and nothing waits", func() bool {
+			left := 0
+			for _, name := range []string{"default", "far"} {
+				n := must(c.Queue(name).Counts(ctx))(t)
+				left += n.Pending() + n.Active + n.Adopting + n.Callbacks
+			}
+			return left == 0 && must(c.Queue("far").Counts(ctx))(t).Succeeded == 1
+		})
 	})
 }

@@ -114,18 +114,18 @@ func scheduled() (n int, seed uint64) {
 
 // Whatever the order of the script calls of those who put, add, cancel, work and die: every callback and join takes
 // effect exactly once, and sees what those that it follows have ended as. Each seed is a schedule, of which every other
-// one has two queues. SPOOL_SCHEDULES plays that many; SPOOL_SEED plays one again.
+// one has two queues. SPOOL_SCHEDULES plays that many; SPOOL_SEED plays one again, or, with the other, as many from there on.
 func TestSchedulesLeaveEveryCallbackRunOnce(t *testing.T) {
 	t.Parallel()
 	ran.embedded.Add(1)
-	n, only := scheduled()
+	n, from := scheduled()
 	limit := time.Hour
-	if n == 0 {
-		n, limit = 150, 10*time.Second
-	}
 	first := rand.Uint64N(1 << 40)
-	if only > 0 {
-		n, first = 1, only
+	switch {
+	case from > 0:
+		n, first = max(n, 1), from
+	case n == 0:
+		n, limit = 150, 10*time.Second
 	}
 	begun := time.Now()
 	var mu sync.Mutex

@@ -39,7 +39,10 @@ local function plant(flow, base, text, at, over, far)
   local n, kept
   if over and root ~= '-' then
     -- The flow has ended without it.
-    if call('HEXISTS', outcomes, id) == 0 and call('HSETNX', jobs, id, record) == 1 then k.cancelled(id, record) end
+    if call('HEXISTS', outcomes, id) == 0 and call('HSETNX', jobs, id, record) == 1 then
+      k.cancelled(id, record)
+      if compound(record) then k.whole(id).to = to end -- its graph was written for there
+    end
     return at
   end
   -- What has been put by itself goes its own way; the flow only follows it.
