@@ -16,6 +16,12 @@ local edges, waiting, adopting, callbacks, outbox, outgoing = KEYS[23], KEYS[24]
 local queue = ARGV[1]
 
 local parts, k = 500, kin()
+-- begun is a page of those that somebody must go on with. Of more than that the next call sees to the rest.
+local function begun(set)
+  local ids = call('ZRANGEBYSCORE', set, '0', '0', 'LIMIT', '0', '100')
+  if #ids == 100 then k.unfinish() end
+  return ids
+end
 local stolen = {} -- ids of parts that bear other jobs
 -- A part of a graph is a line of: length of the id, of the record, where to or '-', due or '-', deadline or '-', edge to the
 -- flow itself (condition, class, place) or '-', number of parents; then the id; for each parent condition, class, length of
@@ -165,7 +171,7 @@ end
 probe()
 -- A removing write comes first: what has ended is told also when memory is full.
 call('ZREM', callbacks, '')
-for _, id in ipairs(call('ZRANGEBYSCORE', callbacks, '0', '0', 'LIMIT', '0', '100')) do
+for _, id in ipairs(begun(callbacks)) do
   local n, outcome = k.node(id), call('HGET', outcomes, id)
   if k.spent() then
     k.unfinish()
@@ -183,7 +189,7 @@ for _, id in ipairs(call('ZRANGEBYSCORE', callbacks, '0', '0', 'LIMIT', '0', '10
   end
 end
 settle({}, {}, {})
-for _, id in ipairs(call('ZRANGEBYSCORE', waiting, '0', '0', 'LIMIT', '0', '100')) do
+for _, id in ipairs(begun(waiting)) do
   if parts > 0 then unfold(id) else k.unfinish() end
 end
 settle({}, {}, {})

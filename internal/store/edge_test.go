@@ -69,3 +69,24 @@ func TestRecordWithGraph(t *testing.T) {
 		}
 	})
 }
+
+// Resume says that there is more as long as there is, also where many small flows are put at once and none of them is more
+// than a call's work.
+func TestResumeSaysWhetherThereIsMore(t *testing.T) {
+	each(t, func(t *testing.T, b *bed) {
+		flows := make([]Item, 130)
+		for i := range flows {
+			flows[i] = b.flow(t, "far")
+		}
+		b.put(t, flows...)
+		for more := true; more; {
+			var err error
+			if more, err = b.Resume(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := b.rdb.ZCount(t.Context(), b.Key("waiting"), "0", "0").Val(); n > 0 {
+			t.Errorf("%d of %d flows are left", n, len(flows))
+		}
+	})
+}
