@@ -160,6 +160,10 @@ func (l *ledger) explained(p *piece, text string) bool {
 	if unmet(p.parents, p.cond) || unmet(p.parts, p.rest) || unmet(p.added, p.rest) {
 		return true
 	}
+	// The word that a flow has ended takes its time to another queue: there a part may fail first, for want of the flow.
+	if p.how == "grows" && p.place != p.home && l.ceased(p.flow) && strings.Contains(text, "waits for nothing more") {
+		return true
+	}
 	if !cancelled {
 		return false
 	}
