@@ -23,8 +23,7 @@ local record = call('HGET', jobs, id)
 local word = call('HEXISTS', outcomes, id) == 1 and 'ended' or 'unknown'
 local token, away = call('ZSCORE', active, id), nil
 if call('ZSCORE', adopting, id) then
-  local n = kin().node(id)
-  away = n and not n.only and n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' and n.to
+  away = kin().sent(kin().node(id))
 end
 -- A removing write comes first: cancelling must work when memory is full.
 call('ZREM', parked, '')

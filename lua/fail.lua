@@ -24,9 +24,8 @@ local word = call('HEXISTS', outcomes, id) == 1 and 'ended' or 'unknown'
 call('ZREM', parked, '')
 if record then
   word = 'begun'
-  local n = call('ZSCORE', adopting, id) and kin().node(id)
-  local sent = n and not n.only and n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' -- another queue has it
-  if withdraw(id, record) or not sent and call('ZREM', adopting, id) == 1 then
+  local away = call('ZSCORE', adopting, id) and kin().sent(kin().node(id))
+  if withdraw(id, record) or not away and call('ZREM', adopting, id) == 1 then
     word = 'done'
     if sound(record) and compound(record) then kin().bury(id, record) end
     settle({ id }, { ending('f', record, call('HGET', history, id)) .. body }, { keep })

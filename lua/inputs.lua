@@ -22,7 +22,7 @@ if answerer and string.sub(answerer, 1, 2) == '-a' then
   reply[9] = ',' .. parent
 elseif string.sub(n.due, 1, 1) == '~' then
   reply[9] = string.sub(n.due, 2)
-elseif n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' then
+elseif sent(n) then
   reply[9] = n.to .. ',' .. id
 end
 -- If all have arrived the lists say nothing that the heaps do not.

@@ -122,7 +122,7 @@ local function unfold(flow, over)
   local begins = 15 + (string.sub(text, 5, 5) == 'o' and 16 or 0) + tonumber(string.sub(text, 12, 14))
   local ends = begins + 8 + tonumber(string.sub(text, begins, begins + 7))
   local base, new = math.floor(at / 4294967296), {}
-  local far = over and n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' and n.to
+  local far = over and k.sent(n)
   at = begins + at - base * 4294967296
   while at and at < ends and parts > 0 and (over or k.awaits(flow)) do
     parts = parts - 1

@@ -6,7 +6,7 @@ local links
 local function kin()
   if links then return links end
   -- include: edges follow connect
-  links = { look = look, write = write, ahead = ahead, fresh = fresh, blank = blank, node = node, change = change, whole = whole, edge = edge,
+  links = { look = look, write = write, ahead = ahead, fresh = fresh, blank = blank, node = node, change = change, whole = whole, edge = edge, sent = sent,
     flush = flush, crowd = crowd, store = store, fall = fall, landed = landed, send = send, shown = shown, nothing = nothing, keeping = keeping, inherit = inherit,
     begin = begin, release = release, await = await, awaits = awaits, halt = halt, oust = oust, toil = toil, retire = retire, bequeath = bequeath,
     connect = connect, absent = absent, graves = graves, bury = bury, cancelled = cancelled, unfinish = unfinish, spent = spent, lit = lit, left = left }

@@ -69,6 +69,10 @@ local function node(id)
   nodes[id] = n
   return n
 end
+-- sent is the queue that a job with this node is to run in, where that is another one.
+local function sent(n)
+  return n and not n.only and n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' and n.to
+end
 -- change notes that a node has changed, or, where there is none, that it is gone.
 local function change(id, n)
   nodes[id] = n

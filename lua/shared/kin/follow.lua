@@ -92,7 +92,7 @@ local function release(id, n)
   local start, limit, lane = now, nil, string.sub(record, 2, 2)
   if n.due ~= '-' then start = math.max(now, moment(n.due, now)) end
   if n.deadline ~= '-' then limit = moment(n.deadline, start) end
-  if n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' then
+  if sent(n) then
     send(n.to, '<' .. (start > now and '@' .. num(start) or '') .. ',' .. shown(id), limit and '@' .. num(limit) or '', id, record)
     call('ZADD', adopting, num(now), id)
     return
@@ -211,7 +211,7 @@ local function halt(id)
   end
   if call('ZSCORE', adopting, id) then
     local n = node(id)
-    if n and not n.only and n.to ~= '-' and string.sub(n.to, 1, 1) ~= '<' then return send(n.to, 'x', '', id, '') end
+    if sent(n) then return send(n.to, 'x', '', id, '') end
     call('ZREM', adopting, id)
     return cancelled(id, record)
   end
